@@ -22,7 +22,7 @@ from typing import Literal
 import asyncssh
 
 from s3sftp import backends
-from s3sftp.auth import Authenticator, AuthOptions, Defender, Identity
+from s3sftp.auth import Authenticator, AuthOptions, Defender, Identity, Limits
 from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.errors import ConfigurationError
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
@@ -30,7 +30,7 @@ from s3sftp.fs import FileOptions, FileSystem, OpenStorage
 from s3sftp.fs.open_storage import NO_STORAGES
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
-from s3sftp.sftp import SftpOptions, SftpSession
+from s3sftp.sftp import Rates, SftpOptions, SftpSession, UserPaces
 from s3sftp.ssh import ConnectionSource, Listener, ListenOptions, SshOptions, host_keys_in_thread
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
@@ -70,6 +70,8 @@ class Server:
         connection_source: ConnectionSource | None = None,
         uploads: SharedCounters | None = None,
         stored: SharedCounters | None = None,
+        rates: SharedCounters | None = None,
+        limits_of: Callable[[Identity], Limits] = lambda identity: identity.limits,
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
         storages: Mapping[str, Backend] = NO_STORAGES,
@@ -88,8 +90,9 @@ class Server:
         `drain_timeout`: how long running transfers and waiting events may take at the end, in seconds.
         `ssh`, `logins`, `sftp`, `files`: the options of the groups `[ssh]`, `[auth]`, `[sftp]`, `[files]`.
         `before_listening`: called once the storage has started; what it raises ends the start.
-        `connection_source`, `uploads`, `stored`: for one of several workers: where connections come from, and
-        the shared counters of each user's uploads and of changed names.
+        `connection_source`, `uploads`, `stored`, `rates`: for one of several workers: where connections come
+        from, and the shared counters of each user's uploads, of changed names, and of users' rates.
+        `limits_of`: the limits that hold for a user now; by default those of the identity.
         `other_descriptors`: file descriptors that the backend may open; connections leave them free.
         `metrics`: counts what happens in this server. None: metrics of its own.
 
@@ -114,9 +117,11 @@ class Server:
         self._connection_source = connection_source
         self._uploads = uploads
         self._stored = stored
+        self._limits_of = limits_of
         self._other_descriptors = other_descriptors
         self.metrics = metrics or Metrics()
         """Counts what happens in this server."""
+        self._paces = UserPaces(rates, self.metrics)
         self._events = EventHub(on_committed, on_renamed)
         self._running: AsyncExitStack | None = None
         self._listener: Listener | None = None
@@ -187,7 +192,8 @@ class Server:
                 raise ConfigurationError([f"a mount of {identity.user} is in no storage: {min(missing)!r}"])
             if volume.backend.wants_grants:
                 session = replace(session, grants=tree.grants())
-            return SftpSession(FileSystem(volume, tree, session), self._sftp)
+            pace = self._paces.of(identity.user, _rates(self._limits_of(identity)))
+            return SftpSession(FileSystem(volume, tree, session), self._sftp, pace)
 
         started.push_async_callback(volume.stop)
         await volume.start()
@@ -204,6 +210,7 @@ class Server:
             self._sftp.idle_timeout,
             self._other_descriptors,
             self.metrics,
+            self._limits_of,
         )
         budget = volume.budget
         await started.enter_async_context(sample_gauges(self.metrics, lambda: budget.used, budget.total))
@@ -232,6 +239,13 @@ class Server:
         """
         if self._listener is not None:
             self._listener.send_away(users, reason)
+
+    def change_rates(self, limits_of: Callable[[str], Limits | None]) -> None:
+        """Change how fast the open sessions of users may be. `limits_of` is called with the name in the
+        identity of each user who has sessions, and returns the limits from now on, or None to leave them."""
+        for user in self._paces.users():
+            if (limits := limits_of(user)) is not None:
+                self._paces.change(user, _rates(limits))
 
     async def drain(self) -> bool:
         """Accept no new connections, let running transfers finish, and have their events delivered.
@@ -282,6 +296,14 @@ class Server:
         """Deliver the events that the clean-up of sessions may still have published."""
         await volume.wait_for_adopted()
         await self._events.stop(_EVENTS_GRACE_SECONDS)
+
+
+def _rates(limits: Limits) -> Rates:
+    return Rates(
+        limits.upload_bytes_per_second or 0,
+        limits.download_bytes_per_second or 0,
+        limits.requests_per_second or 0,
+    )
 
 
 async def _clean_up(started: AsyncExitStack) -> None:

@@ -96,7 +96,7 @@ def _tables(title: str, option: str, field: FieldInfo, above: type[Options]) -> 
     Options that are those of the table above are only named.
     """
     group = _group_of(field.annotation)
-    if group is None:
+    if group is None or group is field.annotation:  # one table, whose options another section has
         return ""
     about = " ".join((group.__doc__ or "").split())
     known = {each.description for each in above.model_fields.values()}
@@ -153,6 +153,8 @@ def _kind(annotation: Any) -> str:
         return "table"
     if origin in (dict,) or (origin is not None and "Mapping" in str(origin)):
         return f"table of {_kind(arguments[1])}s"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ", ".join(f"`{member.value}`" for member in annotation)
     return _NAMES.get(annotation, str(getattr(annotation, "__name__", annotation)))
@@ -160,8 +162,8 @@ def _kind(annotation: Any) -> str:
 
 def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:
-        made = "" if field.default_factory in (list, dict, tuple) else "as said"
-        return made or "none"
+        is_empty = field.default_factory in (list, dict, tuple) or _group_of(field.annotation) is not None
+        return "none" if is_empty else "as said"
     if field.default is PydanticUndefined:
         return "**required**"
     if isinstance(field.default, int) and is_size(field.metadata):

@@ -23,7 +23,7 @@ from s3sftp.app.storage_contacts import StorageContacts, shared_rows
 from s3sftp.app.storages import make_storages, require_storages, storage_problems
 from s3sftp.app.user_sources import start_sources
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.auth import Accounts, ConfiguredUsers, Defender
+from s3sftp.auth import Accounts, ConfiguredUsers, Defender, Identity, Limits
 from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.runtime.shutdown import ShutdownRequests
@@ -111,6 +111,8 @@ class Application:
                 connection_source=context.connection_source if context else None,
                 uploads=context.memory.uploads if context else None,
                 stored=context.memory.stored if context else None,
+                rates=context.memory.rates if context else None,
+                limits_of=self._limits_of,
                 metrics=self.metrics,
             )
             if context is None:
@@ -172,12 +174,22 @@ class Application:
             return
         before = self._users.accounts
         await self._users.replace(accounts)
+        self._server.change_rates(self._limits_now)
         if removed := before.keys() - accounts.keys():
             self._server.send_away(removed, "the user has been removed")
         if added := accounts.keys() - before.keys():
             self._server.send_away(added, "the name is now a user's of the configuration")
         for reason, users in _ended(accounts).items():
             self._server.send_away(users, reason)
+
+    def _limits_of(self, identity: Identity) -> Limits:
+        """The limits that hold for a user now: those of the configuration, if it has the user, else those
+        that the login gave, over those of all users."""
+        return self._limits_now(identity.user) or identity.limits.over(self._options.limits.limits)
+
+    def _limits_now(self, user: str) -> Limits | None:
+        account = self._users.accounts.get(user) if self._users else None
+        return account.identity.limits.over(self._options.limits.limits) if account else None
 
     async def drain(self) -> bool:
         """Accept no new connections and let running transfers finish. Returns whether all of them did."""

@@ -18,7 +18,15 @@ from s3sftp.app.storage_options import policy_problems, storage_problems
 from s3sftp.app.user_files import KINDS
 from s3sftp.app.user_loading import LoadedUsers, load_users
 from s3sftp.app.user_tables import UserTables
-from s3sftp.auth import AuthOptions, BadRevocations, GroupOptions, Logins, RevocationFile, UserOptions
+from s3sftp.auth import (
+    AuthOptions,
+    BadRevocations,
+    GroupOptions,
+    LimitOptions,
+    Logins,
+    RevocationFile,
+    UserOptions,
+)
 from s3sftp.auth.aws import DynamoDbOptions, SecretsManagerOptions
 from s3sftp.auth.hook import HookOptions
 from s3sftp.auth.hook.credentials import read_credentials
@@ -135,6 +143,7 @@ class ServerOptions(Options):
     hook: HookOptions | None = None
     dynamodb: DynamoDbOptions | None = None
     secrets_manager: SecretsManagerOptions | None = None
+    limits: LimitOptions = Field(default_factory=LimitOptions)
     s3: S3Options | None = None
     storages: dict[StorageName, S3Options] = Field(default_factory=dict)
     """Further buckets, by the names that users' mounts have as `storage`. Each has the options of `[s3]`."""

@@ -24,6 +24,7 @@ from s3sftp.auth.configured_users import ConfiguredUsers
 from s3sftp.auth.defender import Defender, Offence
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.key_entries import leading_name
+from s3sftp.auth.limits import LimitOptions, Limits
 from s3sftp.auth.login_methods import Factor, Factors, LoginMethods
 from s3sftp.auth.login_rules import LoginRules
 from s3sftp.auth.options import AuthOptions
@@ -62,6 +63,8 @@ __all__ = [
     "Identity",
     "KnownUsers",
     "Layers",
+    "LimitOptions",
+    "Limits",
     "LoginMethods",
     "LoginRules",
     "Logins",

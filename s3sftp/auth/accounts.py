@@ -145,6 +145,7 @@ def identity_of(user: str, options: UserOptions) -> Identity:
         tuple((path, access.rules) for path, access in options.paths.items()),
         login_rules=options.login_rules,
         login_methods=options.login_methods,
+        limits=options.limits.limits,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
 
+from s3sftp.auth.limits import NO_LIMITS, Limits
 from s3sftp.auth.login_methods import ANY_ONE, LoginMethods
 from s3sftp.auth.login_rules import NO_RULES, LoginRules
 from s3sftp.fs import AccessRules, Mount, Mounts
@@ -44,6 +45,9 @@ class Identity:
     """When and from where the user may log in."""
     login_methods: LoginMethods = ANY_ONE
     """What a login has to prove. An identity that an authenticator returns proves one factor of it."""
+    limits: Limits = NO_LIMITS
+    """How much the user may do at once and in a second. Where it says nothing, the server's configuration
+    does."""
 
     def tree(self) -> Mounts:
         """The user's tree. Raises ConfigurationError: if it cannot be used, with all problems."""

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from s3sftp.auth.access_options import AccessOptions, MountOptions
+from s3sftp.auth.limits import NO_LIMIT_OPTIONS, LimitOptions
 from s3sftp.auth.login_methods import ANY_ONE, ANY_ONE_AND_TOTP, LoginMethods, login_methods
 from s3sftp.auth.login_rules import NO_RULES, Expiry, LoginRules, Networks
 from s3sftp.auth.passwords import check_hash
@@ -114,6 +115,8 @@ class GroupOptions(AccessOptions):
     """Directories that are listed even while they are empty, such as `["inbox", "outbox"]`."""
     attributes: dict[str, str] = Field(default_factory=dict)
     """Further facts about the user, such as a tenant id; passed to the storage."""
+    limits: LimitOptions = Field(default_factory=lambda: NO_LIMIT_OPTIONS)
+    """How much the user may do at once and in a second: a table with the options of `[limits]`."""
 
     @field_validator("methods")
     @classmethod

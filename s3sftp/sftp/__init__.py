@@ -1,6 +1,7 @@
 """SFTP version 3: packet codec, sessions, handles, attributes, and the table from errors to status codes."""
 
 from s3sftp.sftp.options import SftpOptions
+from s3sftp.sftp.pace import Rates, UserPace, UserPaces
 from s3sftp.sftp.session import SftpSession
 
-__all__ = ["SftpOptions", "SftpSession"]
+__all__ = ["Rates", "SftpOptions", "SftpSession", "UserPace", "UserPaces"]

@@ -69,6 +69,11 @@ class ReadRequest(TransferRequest):
         self._length = length
         self._awaited: AwaitedRange | None = None
 
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes the answer may have."""
+        return max(0, min(self._length, self.opened.info.size - self._offset))
+
     def answer_at_once(self) -> Answer | None:
         views = self.opened.try_read(self._offset, self._length)
         return None if views is None else data_answer(self.request_id, views, self._length)
@@ -117,6 +122,11 @@ class WriteRequest(TransferRequest):
         self._opened = opened
         self._offset = offset
         self._data = data
+
+    @property
+    def size(self) -> int:
+        """How many bytes it brings."""
+        return len(self._data)
 
     def answer_at_once(self) -> Answer | None:
         return ok_packet(self.request_id) if self._opened.try_write(self._offset, self._data) else None

@@ -37,6 +37,7 @@ from s3sftp.sftp.extensions import ANNOUNCED
 from s3sftp.sftp.handles import Handle, HandleTable
 from s3sftp.sftp.operations import Operations
 from s3sftp.sftp.options import SftpOptions
+from s3sftp.sftp.pace import UserPace
 from s3sftp.sftp.quickack import quickack
 from s3sftp.sftp.request_metrics import RequestMetrics, operation_of_packet
 from s3sftp.sftp.request_runner import RequestRunner
@@ -70,7 +71,8 @@ _OF_PATHS = frozenset(
 class SftpSession(asyncssh.SSHServerSession[bytes]):
     """The `sftp` subsystem on one channel, for asyncssh's `session_requested`, with `encoding=None`."""
 
-    def __init__(self, files: FileSystem, options: SftpOptions) -> None:
+    def __init__(self, files: FileSystem, options: SftpOptions, pace: UserPace | None = None) -> None:
+        """`pace`: how fast the user may be, with all sessions together. None: as fast as possible."""
         self._files = files
         self._options = options
         self._loop = asyncio.get_running_loop()
@@ -83,6 +85,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._socket: Any = None
         self._reading_paused = False
         self._accepting = False
+        self._pace = pace
+        self._pause: asyncio.TimerHandle | None = None
+        """Set while the session accepts nothing because its user was faster than allowed."""
         self._yielding = False
         self._turn_is_due = False
         self._stalled = False
@@ -218,8 +223,28 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._loop.call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
-        self._turn_is_due = self._yielding = False
+        self._turn_is_due = False
+        self._yielding = self._pause is not None
         self._continue()
+
+    def _pause_for(self, seconds: float) -> None:
+        """Accept no other request for this long."""
+        if seconds:
+            self._yielding = True
+            self._pause = self._loop.call_later(seconds, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._pause = None
+        self._yielding = False
+        self._continue()
+
+    def _set_pace_aside(self) -> None:
+        """Accept what has been received without further pauses, because the session ends."""
+        self._pace = None
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+            self._yielding = False
 
     @property
     def _has_room(self) -> bool:
@@ -237,8 +262,15 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if kind == PacketType.INIT or fields.left < 4:
             raise BadPacket("INIT twice" if kind == PacketType.INIT else "no request id")
         request_id = fields.u32()
+        pace = self._pace
+        if pace is not None and pace.is_limited:
+            self._pause_for(pace.charge_kind(kind))
+        else:
+            pace = None
         try:
             request = self._operations.prepare(kind, request_id, fields)
+            if pace is not None:
+                self._pause_for(pace.charge_bytes(kind, request))
             self._runner.accept(request, len(packet), came_at)
         except BadMessage as reason:
             self._note_refused(kind, packet, InvalidRequest(str(reason)))
@@ -300,12 +332,14 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────
 
     def _end_if_through(self) -> None:
-        if self._input_ended and not len(self._runner) and not self._send_queue and not self._turn_is_due:
+        waits = self._turn_is_due or self._pause is not None
+        if self._input_ended and not len(self._runner) and not self._send_queue and not waits:
             self._end_soon("client finished", 0, FailureReason.CLIENT_CLOSED)
 
     async def _stop(self, reason: str) -> None:
         """End the session after the received requests up to the last CLOSE of an upload."""
         deadline = self._loop.time() + self._options.close_timeout.total_seconds()
+        self._set_pace_aside()
         if self._ending is None and self._keep_backlog():
             self._accept_packets()
             with suppress(TimeoutError):
@@ -331,6 +365,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if self._ending is None:
             if self._watch is not None:
                 self._watch.cancel()
+            self._set_pace_aside()
             self._backlog_taken.set()
             if deadline is None:
                 deadline = self._loop.time() + self._options.close_timeout.total_seconds()
@@ -372,7 +407,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         """End the session if it is idle, or if its client reads no answers."""
         still = self._loop.time() - self._last_moved
         self._stalled = bool(self._send_queue) and still > self._stall_seconds
-        idle = not len(self._runner) and not self._send_queue and still > self._idle_seconds
+        moves = len(self._runner) or self._send_queue or self._pause is not None
+        idle = not moves and still > self._idle_seconds
         if self._stalled:
             self._end_soon("client takes no answers", 1, FailureReason.STALLED)
         elif idle:

@@ -4,7 +4,7 @@
        │          │          ├── dismissed: it held up others for too long
        │          │          └── leaves
        │          └── dismissed: it waited for too long, or others wait with a higher priority
-       └── refused: too many in all
+       └── refused: too many in all, or of its source
 
 A login needs a slot, which stands for an SSH connection with its key exchange. While slots are free, no
 connection is queued. A slot that becomes free goes to the source that holds the fewest; among the connections
@@ -46,11 +46,13 @@ class TrackedConnection:
     since: float
     """When it reached this stage."""
     is_shared: bool = False
-    """Its source stands for many clients, so the limit per source does not apply."""
+    """Its source stands for many clients, so the limits per source do not apply."""
     stage: AdmissionStage = AdmissionStage.QUEUED
     has_spoken: bool = False
     """The client has sent its version."""
     user: str | None = None
+    sessions: int = 0
+    """Its sessions that are open or about to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Refusal:
 
 MADE_ROOM = Refusal("made room for others before login")
 WAITED = Refusal("waited too long for its turn to log in")
+TOO_MANY_SESSIONS = Refusal("too many sessions of this user")
 
 Dismiss = Callable[[TrackedConnection, Refusal], None]
 
@@ -76,7 +79,10 @@ class Admission:
         self._queue: dict[TrackedConnection, None] = {}  # both in order of arrival
         self._entering: dict[TrackedConnection, None] = {}
         self._entering_of: Counter[str] = Counter()
+        self._sources: Counter[str] = Counter()
+        """All connections of each source that is not shared."""
         self._users: Counter[str] = Counter()
+        self._sessions: Counter[str] = Counter()
         self._inside = 0
 
     @property
@@ -96,12 +102,22 @@ class Admission:
 
     def arrive(self, source: str, now: float, *, is_shared: bool = False) -> TrackedConnection | Refusal:
         """Register a connection from `source`. Returns it, possibly queued, or why it is refused."""
+        most = self._limits.max_connections_per_source
+        if most and not is_shared and self._sources.get(source, 0) >= most:
+            return Refusal("too many connections of this source")
+        answer = self._admit(TrackedConnection(source, now, is_shared), now)
+        if isinstance(answer, TrackedConnection) and not is_shared:
+            self._sources[source] += 1
+        return answer
+
+    def _admit(self, tracked: TrackedConnection, now: float) -> TrackedConnection | Refusal:
         full = self.total >= self._limits.max_connections
-        tracked = TrackedConnection(source, now, is_shared)
         if not full and self._has_slot(tracked) and not any(map(self._has_slot, self._queue)):
             self._enter(tracked, now)
             return tracked
-        if (full or len(self._queue) >= self._limits.max_queued) and not self._shorten_queue(source, now):
+        if (full or len(self._queue) >= self._limits.max_queued) and not self._shorten_queue(
+            tracked.source, now
+        ):
             return Refusal("too many connections" if full else "too many connections wait to log in")
         self._queue[tracked] = None
         return tracked
@@ -133,6 +149,24 @@ class Admission:
         self._users[user] += 1
         return None
 
+    def open_session(self, tracked: TrackedConnection, most: int) -> Refusal | None:
+        """Count a session of a connection that has logged in; a refusal if its user has `most` of them
+        already. 0: there is no limit."""
+        if tracked.stage is not AdmissionStage.LOGGED_IN:
+            return MADE_ROOM
+        user = str(tracked.user)
+        if most and self._sessions.get(user, 0) >= most:
+            return TOO_MANY_SESSIONS
+        tracked.sessions += 1
+        self._sessions[user] += 1
+        return None
+
+    def close_session(self, tracked: TrackedConnection) -> None:
+        """Count a session out. Those of a connection that has left are counted out already."""
+        if tracked.sessions:
+            tracked.sessions -= 1
+            _take(self._sessions, str(tracked.user), 1)
+
     def leave(self, tracked: TrackedConnection) -> None:
         """Remove a connection that has closed. May be called twice."""
         match tracked.stage:
@@ -142,7 +176,11 @@ class Admission:
                 self._stop_entering(tracked)
             case AdmissionStage.LOGGED_IN:
                 self._inside -= 1
-                _take_one(self._users, str(tracked.user))
+                _take(self._users, str(tracked.user), 1)
+                _take(self._sessions, str(tracked.user), tracked.sessions)
+                tracked.sessions = 0
+        if tracked.stage is not AdmissionStage.GONE and not tracked.is_shared:
+            _take(self._sources, tracked.source, 1)
         tracked.stage = AdmissionStage.GONE
 
     # -- slots
@@ -165,7 +203,7 @@ class Admission:
 
     def _stop_entering(self, tracked: TrackedConnection) -> None:
         del self._entering[tracked]
-        _take_one(self._entering_of, tracked.source)
+        _take(self._entering_of, tracked.source, 1)
 
     # -- dismissals
 
@@ -250,7 +288,7 @@ def _is_silent(tracked: TrackedConnection, now: float) -> bool:
     return not tracked.has_spoken and now - tracked.since >= SILENT_SECONDS
 
 
-def _take_one(counts: Counter[str], name: str) -> None:
-    counts[name] -= 1
+def _take(counts: Counter[str], name: str, count: int) -> None:
+    counts[name] -= count
     if not counts[name]:
         del counts[name]

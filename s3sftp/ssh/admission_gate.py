@@ -93,6 +93,13 @@ class AdmittedConnection(Protocol):
         """Count an offence, such as a failed login for the user name; the answer is whether the source is
         banned now. `has_proven`: after another factor of this user."""
 
+    def open_session(self, most: int) -> asyncio.Future[Refusal | None]:
+        """Count a session of the user who has logged in; the answer is a refusal if the user has `most` of
+        them already, over all connections. 0: there is no limit, and the answer is available at once."""
+
+    def close_session(self) -> None:
+        """Count a session out that was counted."""
+
     def leave(self) -> None:
         """Remove the connection, which has closed. May be called twice."""
 
@@ -188,6 +195,14 @@ class ServerAdmissionGate:
             self.changed()
         return refusal
 
+    def open_session(self, tracked: TrackedConnection, most: int) -> Refusal | None:
+        """Count a session for its user."""
+        return self._admission.open_session(tracked, most)
+
+    def close_session(self, tracked: TrackedConnection) -> None:
+        """Count a session out."""
+        self._admission.close_session(tracked)
+
     def leave(self, tracked: TrackedConnection) -> None:
         """Remove the connection from the counts."""
         self._admission.leave(tracked)
@@ -229,6 +244,12 @@ class LocalAdmittedConnection:
     def offended(self, offence: Offence, user: str = "", has_proven: bool = False) -> asyncio.Future[bool]:
         defender, source = self._gate.defender, self._tracked.source
         return _known(not self.is_exempt and defender.offended(source, offence, user, has_proven))
+
+    def open_session(self, most: int) -> asyncio.Future[Refusal | None]:
+        return _known(self._gate.open_session(self._tracked, most))
+
+    def close_session(self) -> None:
+        self._gate.close_session(self._tracked)
 
     def leave(self) -> None:
         self._gate.leave(self._tracked)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -19,9 +19,9 @@ from typing import Any, cast
 import asyncssh
 
 from s3sftp import backends
-from s3sftp.auth import AuthGateway, Identity
+from s3sftp.auth import AuthGateway, Identity, Limits
 from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path
-from s3sftp.ssh.admission import Refusal
+from s3sftp.ssh.admission import TOO_MANY_SESSIONS, Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
 from s3sftp.ssh.keepalive import Keepalive, TcpWatch
 from s3sftp.ssh.login import Login, certificate_fields
@@ -33,7 +33,7 @@ from s3sftp.ssh.signature_algorithms import prove_host_keys
 from s3sftp.ssh.silent_clients import LOG_SECONDS, ClientSigns
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_throttle import LogThrottle
-from s3sftp.telemetry.metric_catalogue import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS
+from s3sftp.telemetry.metric_catalogue import CONNECTIONS, CONNECTIONS_TOTAL, LIMITS_REACHED, LOGINS
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.ssh")
@@ -56,6 +56,8 @@ class ListenerContext:
     open_session: OpenSession
     sessions_idle: timedelta
     """How long a session may be idle before it ends; 0: without limit."""
+    limits_of: Callable[[Identity], Limits]
+    """The limits that hold for a user now."""
     host_keys: Sequence[asyncssh.SSHKeyPair] = ()
     connections: set[SshConnection] = field(default_factory=set)
     refusals: LogThrottle = field(default_factory=LogThrottle)
@@ -83,10 +85,10 @@ class SshConnection(SftpOnlyServer):
         self._service_requests = 0
         self._misplaced = 0
         self._sessions = ConnectionSessions(
-            self._id, shared.open_session, shared.metrics, self._watch_idleness
+            self._id, shared.open_session, shared.metrics, self._session_closed
         )
         self._opening = 0
-        """Sessions that wait for the gate's answer to the login."""
+        """Sessions that wait for the gate's answers."""
         self._opened = 0
         self._keepalive: Keepalive | None = None
         self._tcp_watch: TcpWatch | None = None
@@ -281,30 +283,56 @@ class SshConnection(SftpOnlyServer):
         openssh_tolerance.tolerate_on_channel(channel)
         ChannelRequests(self._open_conn, channel, self.refused, self._alive.answer)
         asyncssh_internals.refuse_tiny_packets(channel)
-        if self._counted is None or not self._counted.done():
+        most = self._shared.limits_of(proof.identity).max_sessions or 0
+        if most or self._counted is None or not self._counted.done():
             self._opening += 1
-            return channel, self._open_when_counted(proof.identity, channel)
+            return channel, self._open_when_counted(proof.identity, channel, most)
+        self._admitted_connection.open_session(0)
         return channel, self._open(proof.identity, channel)
 
-    async def _open_when_counted(self, identity: Identity, channel: Any) -> asyncssh.SSHServerSession[bytes]:
-        """Open a session once the gate has counted the login; until then the client can do nothing."""
+    async def _open_when_counted(
+        self, identity: Identity, channel: Any, most: int
+    ) -> asyncssh.SSHServerSession[bytes]:
+        """Open a session once the gate has counted the login, and then the session; until then the client can
+        do nothing."""
+        refused_as = asyncssh.OPEN_CONNECT_FAILED
         try:
             refusal = await asyncio.shield(self._counted) if self._counted else None
+            if refusal is None:
+                refusal = await self._admitted_connection.open_session(most)
+                if refusal is not None:
+                    refused_as = asyncssh.OPEN_RESOURCE_SHORTAGE
+                    self._log_limit(refusal)
         except asyncio.CancelledError:
             refusal = Refusal(_STOPPING)
         finally:
             self._opening -= 1
         if refusal is None and (self._shared.stopping or self._leaving or self._closed.is_set()):
+            self._admitted_connection.close_session()
             refusal = Refusal(self._leaving or _STOPPING)
         if refusal is not None:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, refusal.reason)
+            raise asyncssh.ChannelOpenError(refused_as, refusal.reason)
         return self._open(identity, channel)
 
+    def _log_limit(self, refusal: Refusal) -> None:
+        if refusal == TOO_MANY_SESSIONS:
+            self._count(LIMITS_REACHED.row("sessions"))
+            self.refused("session beyond the user's limit")
+
     def _open(self, identity: Identity, channel: Any) -> asyncssh.SSHServerSession[bytes]:
-        session = self._sessions.open(identity, self._describe(identity), channel)
+        """Open a session that the gate has counted."""
+        try:
+            session = self._sessions.open(identity, self._describe(identity), channel)
+        except BaseException:
+            self._admitted_connection.close_session()
+            raise
         if self._idle is not None:
             self._idle.cancel()
         return cast("asyncssh.SSHServerSession[bytes]", session)
+
+    def _session_closed(self) -> None:
+        self._admitted_connection.close_session()
+        self._watch_idleness()
 
     def _describe(self, identity: Identity) -> backends.Session:
         self._opened += 1
@@ -451,6 +479,12 @@ class SshConnection(SftpOnlyServer):
         if self._conn is None:
             raise RuntimeError("no connection was made")
         return self._conn
+
+    @property
+    def _admitted_connection(self) -> AdmittedConnection:
+        if self._admitted is None:
+            raise RuntimeError("the connection was not let in")
+        return self._admitted
 
     @property
     def _alive(self) -> Keepalive:

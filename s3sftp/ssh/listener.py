@@ -6,12 +6,12 @@ start ──► stop_accepting ──► drain (idle sessions end, busy ones may
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 import asyncssh
 
-from s3sftp.auth import Authenticator, AuthGateway, AuthOptions, Defender
+from s3sftp.auth import Authenticator, AuthGateway, AuthOptions, Defender, Identity, Limits
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh import packet_fast_path
 from s3sftp.ssh.admission_gate import ServerAdmissionGate
@@ -48,12 +48,14 @@ class Listener:
         sessions_idle: timedelta = timedelta(0),
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
+        limits_of: Callable[[Identity], Limits] = lambda identity: identity.limits,
     ) -> None:
         """With `connection_source`, connections come from it instead of a listening socket of this listener;
         its own leaves `other_descriptors` file descriptors to the rest of the process.
 
         `sessions_idle` is how long sessions may be idle before they end, 0 without limit: no client is given
-        up sooner for being silent.
+        up sooner for being silent. `limits_of` has the limits that hold for a user now, which may differ from
+        those at the login.
         """
         self._listen = listen
         self._options = ssh
@@ -81,6 +83,7 @@ class Listener:
             self._connection_source.gate,
             open_session,
             sessions_idle,
+            limits_of,
             self._host_keys,
             metrics=metrics,
         )

@@ -93,11 +93,15 @@ class SshOptions(Options):
     shared_sources: tuple[str, ...] = ()
     """Addresses and networks that stand for many clients, such as a NAT, or a load balancer that hides their
     addresses and cannot report them by `listen.proxy_protocol`. They are never banned, and
-    `max_unauthenticated_per_source` does not apply to them."""
+    `max_unauthenticated_per_source` and `max_connections_per_source` do not apply to them."""
     max_connections: int = Field(default=2000, ge=1, le=1_000_000)
     """Maximum number of connections in all."""
     max_connections_per_user: int = Field(default=500, ge=1, le=1_000_000)
     """Maximum number of connections of one user."""
+    max_connections_per_source: int = Field(default=0, ge=0, le=1_000_000)
+    """Maximum number of connections from one address (IPv6: one /64 network), logged in or not. Further ones
+    are refused. It does not apply to `shared_sources`. 0: there is no limit, because many clients may be
+    behind one address."""
     max_sessions_per_connection: int = Field(default=10, ge=1, le=10_000)
     """Maximum number of channels that one connection may have open at once."""
     idle_connection: Duration = timedelta(minutes=10)

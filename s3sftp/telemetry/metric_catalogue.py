@@ -177,6 +177,16 @@ LOGINS = Instrument(
     product(LOGIN_METHODS, ("accepted", "failed", "refused", "error")),
 )
 
+LIMITS_REACHED = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_limits_reached",
+    "Times that a limit of a user took effect: `sessions`, a session that was refused; `upload`, `download`"
+    " and `requests`, a session that had to wait because the user was faster than allowed.",
+    ("limit",),
+    (("sessions",), ("upload",), ("download",), ("requests",)),
+)
+
 HOOK_REQUESTS = Instrument(
     MetricGroup.CONNECTIONS,
     InstrumentKind.COUNTER,

@@ -1,9 +1,10 @@
 """The messages between supervisor and worker: each is one packet, a JSON list `[name, value, …]`.
 
     to the worker       ServeConnection (with the socket)   LoginAnswer   PasswordAnswer   OffenceAnswer
-                        DisconnectClient   StopWorker   Ping   ProbeStorage   UsersChanged (with a file)
-    to the supervisor   WorkerReady   VersionReceived   LoggedIn   TryPassword   Offended
-                        ConnectionClosed   Pong   StorageProbed   UsersLost
+                        SessionAnswer   DisconnectClient   StopWorker   Ping   ProbeStorage
+                        UsersChanged (with a file)
+    to the supervisor   WorkerReady   VersionReceived   LoggedIn   TryPassword   Offended   OpenSession
+                        SessionClosed   ConnectionClosed   Pong   StorageProbed   UsersLost
 
 `connection_id` is the number that the supervisor gives to a connection.
 """
@@ -55,6 +56,14 @@ class OffenceAnswer:
 
     connection_id: int
     banned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAnswer:
+    """The answer to OpenSession: why there can be no session, or an empty text."""
+
+    connection_id: int
+    refusal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,22 @@ class Offended:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSession:
+    """The connection opens a session. Asks whether it may, unless `most` is 0."""
+
+    connection_id: int
+    most: int
+    """How many sessions the user may have; 0: there is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """A session of the connection has closed."""
+
+    connection_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionClosed:
     """The connection has closed."""
 
@@ -159,6 +184,7 @@ IpcMessage = (
     | LoginAnswer
     | PasswordAnswer
     | OffenceAnswer
+    | SessionAnswer
     | DisconnectClient
     | StopWorker
     | Ping
@@ -170,6 +196,8 @@ IpcMessage = (
     | LoggedIn
     | TryPassword
     | Offended
+    | OpenSession
+    | SessionClosed
     | ConnectionClosed
     | Pong
     | StorageProbed

@@ -11,7 +11,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from s3sftp.auth import Offence
 from s3sftp.runtime.shutdown import ShutdownRequests
@@ -22,6 +22,7 @@ from s3sftp.workers import messages
 from s3sftp.workers.ipc import IpcConnection
 
 _log = get_logger("s3sftp.workers")
+T = TypeVar("T")
 _GONE = Refusal("the server is stopping")
 MAX_NAME_CHARACTERS = 256
 """Characters of a user name that the supervisor gets to compare: the rest would not fit into a message."""
@@ -94,6 +95,8 @@ class WorkerGate:
                 self._connections[connection_id].password_answered(allowed)
             case messages.OffenceAnswer(connection_id, banned) if connection_id in self._connections:
                 self._connections[connection_id].offence_counted(banned)
+            case messages.SessionAnswer(connection_id, refusal) if connection_id in self._connections:
+                self._connections[connection_id].session_answered(Refusal(refusal) if refusal else None)
             case messages.DisconnectClient(connection_id, reason) if connection_id in self._connections:
                 self._connections[connection_id].expel(reason)
             case messages.UsersChanged():
@@ -147,6 +150,7 @@ class RemoteAdmittedConnection:
         self._login: asyncio.Future[Refusal | None] | None = None
         self._password_answers: deque[asyncio.Future[bool]] = deque()
         self._ban_answers: deque[asyncio.Future[bool]] = deque()
+        self._session_answers: deque[asyncio.Future[Refusal | None]] = deque()
         self._lost = False
         self.expel: Disconnect = lambda _reason: self.leave()
 
@@ -164,17 +168,30 @@ class RemoteAdmittedConnection:
 
     def may_try_password(self, user: str, has_proven: bool = False) -> asyncio.Future[bool]:
         message = messages.TryPassword(self.connection_id, user[:MAX_NAME_CHARACTERS], has_proven)
-        return self._ask(message, self._password_answers, if_lost=False)
+        return self._ask(message, self._password_answers, False)
 
     def offended(self, offence: Offence, user: str = "", has_proven: bool = False) -> asyncio.Future[bool]:
         name = user[:MAX_NAME_CHARACTERS]
         message = messages.Offended(self.connection_id, str(offence), name, has_proven)
-        return self._ask(message, self._ban_answers, if_lost=True)
+        return self._ask(message, self._ban_answers, True)
+
+    def open_session(self, most: int) -> asyncio.Future[Refusal | None]:
+        message = messages.OpenSession(self.connection_id, most)
+        if most or self._lost:
+            return self._ask(message, self._session_answers, _GONE)
+        self._gate.send(message)
+        answer: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
+        answer.set_result(None)
+        return answer
+
+    def close_session(self) -> None:
+        if not self._lost:
+            self._gate.send(messages.SessionClosed(self.connection_id))
 
     def _ask(
-        self, message: messages.IpcMessage, answers: deque[asyncio.Future[bool]], if_lost: bool
-    ) -> asyncio.Future[bool]:
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self, message: messages.IpcMessage, answers: deque[asyncio.Future[T]], if_lost: T
+    ) -> asyncio.Future[T]:
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._lost:
             answer.set_result(if_lost)
         else:
@@ -199,6 +216,10 @@ class RemoteAdmittedConnection:
         """Handle the answer to the oldest `offended`."""
         _answer_oldest(self._ban_answers, banned)
 
+    def session_answered(self, refusal: Refusal | None) -> None:
+        """Handle the answer to the oldest `open_session` with a limit."""
+        _answer_oldest(self._session_answers, refusal)
+
     def lose_supervisor(self) -> None:
         """No answer will come any more: refuse what is pending."""
         self._lost = True
@@ -207,9 +228,11 @@ class RemoteAdmittedConnection:
             self.password_answered(False)
         while self._ban_answers:
             self.offence_counted(True)
+        while self._session_answers:
+            self.session_answered(_GONE)
 
 
-def _answer_oldest(answers: deque[asyncio.Future[bool]], value: bool) -> None:
+def _answer_oldest(answers: deque[asyncio.Future[T]], value: T) -> None:
     if answers and not (answer := answers.popleft()).done():
         answer.set_result(value)
 

@@ -168,6 +168,12 @@ class WorkerProcess:
             case messages.Offended(number, offence, user, has_proven) if number in self.connections:
                 banned = self.connections[number].offended(Offence(offence), user, has_proven).result()
                 self._send(messages.OffenceAnswer(number, banned))
+            case messages.OpenSession(number, most) if number in self.connections:
+                refusal = self.connections[number].open_session(most).result()
+                if most:
+                    self._send(messages.SessionAnswer(number, refusal.reason if refusal else ""))
+            case messages.SessionClosed(number) if number in self.connections:
+                self.connections[number].close_session()
             case messages.ConnectionClosed(number) if number in self.connections:
                 self.connections.pop(number).leave()
 

@@ -35,6 +35,7 @@ ENFORCED: Mapping[str, object] = {
     "expires": "2027-01-31",
     "hide": ["secret*"],
     "hours": ["Mon-Fri 07:00-19:00 Europe/Berlin"],
+    "limits": {"max_sessions": 2, "upload_bytes_per_second": "1 MiB"},
     "max_file_bytes": 1000,
     "mounts": {"/pics": {"prefix": "pics/{user}/", "rights": "read-only"}},
     "networks": ["192.0.2.0/24"],

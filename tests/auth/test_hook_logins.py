@@ -241,6 +241,33 @@ async def test_rights_mounts_and_networks_of_an_answer_hold(
         assert there.server.count("login.accepted") == 3
 
 
+@EITHER
+async def test_limits_of_an_answer_hold(seaweed: Store, bucket: str, tmp_path: Path, workers: int) -> None:
+    async with site(tmp_path, seaweed, bucket, workers) as there:
+        port = there.server.port
+        there.hook.answer = says({"authenticated": True, "user": {"limits": {"max_sessions": 1}}})
+        logins = [
+            await asyncssh.connect(
+                "127.0.0.1",
+                port,
+                username="bob",
+                password=PASSWORD,
+                client_keys=None,
+                known_hosts=None,
+                config=None,
+            )
+            for _ in range(2)
+        ]
+        first, second = logins
+        session = await first.start_sftp_client()
+        with pytest.raises(asyncssh.ChannelOpenError, match="too many sessions of this user"):
+            await second.start_sftp_client()
+        assert await session.realpath(".") == "/"
+        assert (await openssh(port, "ls", user="bob", password=PASSWORD)).status == 255
+        for each in logins:
+            each.abort()
+
+
 async def test_a_role_that_is_not_to_be_ignored_lets_nobody_in_and_the_log_says_why(
     seaweed: Store, bucket: str, tmp_path: Path
 ) -> None:

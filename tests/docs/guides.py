@@ -28,6 +28,7 @@ GUIDES = (
     "runbooks.md",
     "hardening.md",
     "logins.md",
+    "limits.md",
     "recipes.md",
     "release.md",
 )
@@ -84,7 +85,7 @@ def groups() -> frozenset[str]:
 def options_in_toml(block: str) -> Iterator[str]:
     """Those that a block sets; of a user as `users.NAME.name`."""
     for group, values in tomllib.loads(block).items():
-        if group == "users":
+        if group in ("users", "groups"):
             yield from (f"users.NAME.{name}" for user in values.values() for name in user)
         elif isinstance(values, dict):
             yield from (f"{group}.{name}" for name in values)

@@ -49,7 +49,7 @@ def test_sizes_are_shown_as_sizes_and_counts_as_counts() -> None:
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
     kinds = {row[0].strip("`"): (row[-3], row[-2].strip("`")) for row in rows}
     sizes = {name for name, (kind, _) in kinds.items() if kind == "size"}
-    assert sizes == {name for name in kinds if name.endswith("_bytes")}
+    assert sizes == {name for name in kinds if name.endswith(("_bytes", "_bytes_per_second"))}
     shown = r"none|0|[1-9][0-9]*( [KMG]iB)?"
     assert [name for name in sizes if not re.fullmatch(shown, kinds[name][1])] == []
     assert [name for name, (kind, default) in kinds.items() if kind != "size" and "iB" in default] == []

@@ -11,7 +11,8 @@ import asyncssh
 
 from s3sftp.backends import CompleteBackend, Session
 from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage
-from s3sftp.sftp import SftpOptions, SftpSession
+from s3sftp.sftp import Rates, SftpOptions, SftpSession, UserPaces
+from s3sftp.telemetry.metrics import Metrics
 from testbed.raw_client import RawSftpClient, wire
 from tests.support.logs import Event, Level, logging_as_served
 
@@ -25,11 +26,17 @@ class Serving:
     volume: OpenStorage
     options: SftpOptions
     prefix: str
+    rates: Rates = Rates()  # noqa: RUF009  frozen
+    """What alice may do in a second; nobody else is limited."""
     port: int = 0
     sessions: list[SftpSession] = field(default_factory=list)
     """Every SFTP session that was ever asked for."""
     internal_errors: list[Event] = field(default_factory=list)
     """Log events at the level `error`: what a client sends must not cause any."""
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        self.paces = UserPaces(None, self.metrics)
 
     def files(self, user: str) -> FileSystem:
         return FileSystem(self.volume, Mounts.of(self.prefix), Session(user))
@@ -88,7 +95,9 @@ class _Door(asyncssh.SSHServer):
         return False
 
     def session_requested(self) -> SftpSession:
-        session = SftpSession(self._serving.files(self._user), self._serving.options)
+        serving = self._serving
+        pace = serving.paces.of(self._user, serving.rates if self._user == "alice" else Rates())
+        session = SftpSession(serving.files(self._user), serving.options, pace)
         self._serving.sessions.append(session)
         self._mine.append(session)
         return session
@@ -109,6 +118,7 @@ async def serving(
     files: FileOptions | None = None,
     sftp: SftpOptions | None = None,
     prefix: str = "",
+    rates: Rates = Rates(),  # noqa: B008  frozen
     log_level: Level | None = None,
 ) -> AsyncIterator[Serving]:
     """Serve a backend on a free port; afterwards everything must have been let go of.
@@ -117,7 +127,7 @@ async def serving(
     """
     volume = OpenStorage(backend, files or FileOptions())
     await volume.start()
-    running = Serving(volume, sftp or SftpOptions(), prefix)
+    running = Serving(volume, sftp or SftpOptions(), prefix, rates)
     server = await asyncssh.listen(
         "127.0.0.1", 0, server_host_keys=[_host_key], server_factory=lambda: _Door(running), encoding=None
     )

@@ -266,13 +266,47 @@ def test_who_was_dismissed_cannot_log_in_any_more() -> None:
     assert gate.admission.total == 2
 
 
+def test_a_source_has_so_many_connections_and_others_and_shared_ones_are_unaffected() -> None:
+    gate = Gate(LIMITS.model_copy(update={"max_connections_per_source": 2}))
+    first = gate.logging_in("a")
+    assert gate.admission.log_in(first, "alice") is None
+    gate.come("a")
+    assert gate.admission.arrive("a", 1) == Refusal("too many connections of this source")
+    gate.come("b")
+    for _ in range(3):
+        gate.come("nat", is_shared=True)
+    gate.admission.leave(first)
+    gate.admission.leave(first)
+    gate.come("a")
+    assert gate.admission.arrive("a", 1) == Refusal("too many connections of this source")
+
+
+def test_a_user_has_so_many_sessions_over_all_connections() -> None:
+    gate = Gate()
+    first, second = gate.logging_in("a"), gate.logging_in("b")
+    for ticket in (first, second):
+        assert gate.admission.log_in(ticket, "alice") is None
+    assert [gate.admission.open_session(ticket, 3) for ticket in (first, first, second)] == [None] * 3
+    assert gate.admission.open_session(second, 3) == Refusal("too many sessions of this user")
+    assert gate.admission.open_session(second, 0) is None
+    gate.admission.leave(first)
+    gate.admission.close_session(first)
+    assert gate.admission.open_session(second, 3) is None
+    assert gate.admission.open_session(second, 3) == Refusal("too many sessions of this user")
+    assert gate.admission.open_session(gate.logging_in("c"), 3) is not None
+
+
+TIGHT = LIMITS.model_copy(update={"max_connections_per_source": 5})
+MOST_SESSIONS = 4
+
+
 class Comings(RuleBasedStateMachine):
     """Connections come, log in and go in any order; the limits hold and the counts end at zero."""
 
     def __init__(self) -> None:
         super().__init__()
         self.here: list[TrackedConnection] = []
-        self.admission = Admission(LIMITS, lambda ticket, _reason: self.here.remove(ticket))
+        self.admission = Admission(TIGHT, lambda ticket, _reason: self.here.remove(ticket))
         self.now = 0.0
 
     @rule(source=st.sampled_from("abcdef"), pause=st.sampled_from([0.0, 1.0, 6.0]), speaks=st.booleans())
@@ -305,6 +339,19 @@ class Comings(RuleBasedStateMachine):
             self.admission.log_in(entering[index % len(entering)], user)
 
     @rule(index=st.integers(0, 20))
+    def open_session(self, index: int) -> None:
+        if self.here:
+            ticket = self.here[index % len(self.here)]
+            of_user = sum(t.sessions for t in self.here if t.user == ticket.user)
+            fits = ticket.stage is AdmissionStage.LOGGED_IN and of_user < MOST_SESSIONS
+            assert (self.admission.open_session(ticket, MOST_SESSIONS) is None) == fits
+
+    @rule(index=st.integers(0, 20))
+    def close_session(self, index: int) -> None:
+        if self.here:
+            self.admission.close_session(self.here[index % len(self.here)])
+
+    @rule(index=st.integers(0, 20))
     def go(self, index: int) -> None:
         if self.here:
             ticket = self.here.pop(index % len(self.here))
@@ -317,7 +364,8 @@ class Comings(RuleBasedStateMachine):
             self.admission.leave(ticket)
         self.here.clear()
         counts = (self.admission._queue, self.admission._entering, self.admission._entering_of)
-        assert not any([*counts, self.admission._users]), "nothing is kept of those that are gone"
+        of_those_inside = (self.admission._users, self.admission._sessions, self.admission._sources)
+        assert not any([*counts, *of_those_inside]), "nothing is kept of those that are gone"
 
     def entering_of(self, source: str) -> int:
         return sum(t.source == source and t.stage is AdmissionStage.ENTERING for t in self.here)
@@ -330,6 +378,7 @@ class Comings(RuleBasedStateMachine):
         assert self.admission.queued == stages.count(AdmissionStage.QUEUED) <= LIMITS.max_queued
         for source in "abcdef":
             assert self.entering_of(source) <= LIMITS.max_unauthenticated_per_source
+            assert sum(t.source == source for t in self.here) <= TIGHT.max_connections_per_source
         for user in "xy":
             assert sum(t.user == user for t in self.here) <= LIMITS.max_connections_per_user
 

@@ -36,6 +36,7 @@ PROMISED = {
     "bans_total": "reason",
     "sessions": "",
     "logins_total": "method result",
+    "limits_reached_total": "limit",
     "hook_requests_total": "result",
     "hook_down": "",
     "aws_user_requests_total": "service result",

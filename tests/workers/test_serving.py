@@ -41,6 +41,25 @@ async def test_a_connection_goes_to_the_worker_with_the_fewest(serving: WorkerSe
             assert sorted([await third.worker(), await fourth.worker()]) == [1, 2]
 
 
+@pytest.mark.parametrize("serving", [{"ssh": {"max_connections_per_source": 3}}], indirect=True)
+async def test_an_address_has_so_many_connections_over_all_workers_and_others_get_in(
+    serving: WorkerServer,
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(serving.client("127.0.0.2")) for _ in range(3)]
+        assert {await client.worker() for client in clients} == {1, 2}
+        with pytest.raises((asyncssh.Error, ConnectionError)):
+            await serving.connect("127.0.0.2")
+        (refused,) = serving.server.events("connection.refused")
+        assert refused["reason"] == "too many connections of this source"
+        async with serving.client("127.0.0.3") as other:
+            assert await (await other.sftp()).realpath(".") == "/"
+        clients[0].connection.abort()
+        await serving.until_left(2)
+        async with serving.client("127.0.0.2") as again:
+            assert await (await again.sftp()).realpath(".") == "/"
+
+
 @pytest.mark.parametrize("serving", [{"ssh": {"max_connections_per_user": 4}}], indirect=True)
 async def test_a_user_has_so_many_connections_over_all_workers(serving: WorkerServer) -> None:
     async with contextlib.AsyncExitStack() as stack:

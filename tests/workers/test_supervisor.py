@@ -249,7 +249,10 @@ async def test_a_socket_goes_over_with_its_message() -> None:
 
 NUMBERS = st.integers(0, 1 << 40)
 MESSAGES = st.one_of(
-    *(st.builds(kind, NUMBERS) for kind in (messages.VersionReceived, messages.ConnectionClosed)),
+    *(
+        st.builds(kind, NUMBERS)
+        for kind in (messages.VersionReceived, messages.SessionClosed, messages.ConnectionClosed)
+    ),
     st.builds(
         messages.ServeConnection, NUMBERS, st.text(max_size=45), NUMBERS, st.text(max_size=60), st.booleans()
     ),
@@ -264,6 +267,8 @@ MESSAGES = st.one_of(
         st.text(max_size=100),
         st.booleans(),
     ),
+    st.builds(messages.SessionAnswer, NUMBERS, st.text(max_size=100)),
+    st.builds(messages.OpenSession, NUMBERS, NUMBERS),
     st.sampled_from([messages.StopWorker(), messages.WorkerReady(), messages.Ping(), messages.Pong()]),
 )
 

@@ -29,6 +29,7 @@ _USER_FIELDS = frozenset(
         "expires",
         "hide",
         "hours",
+        "limits",
         "max_file_bytes",
         "mounts",
         "networks",
