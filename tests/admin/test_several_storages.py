@@ -10,6 +10,7 @@ import pytest
 from testbed.s3_store import Store
 from tests.admin.admin_client import admin_port_of, ask, until
 from tests.admin.admin_servers import connect, serving
+from tests.cli.command_process import s3sftp
 from tests.support.fault_proxy import FaultProxy
 from tests.support.server import Groups, Server
 
@@ -79,3 +80,19 @@ async def test_another_storage_whose_bucket_is_not_there_ends_the_start_with_its
         assert "no-such-bucket-at-all" in server.output()
     finally:
         server.close()
+
+
+async def test_the_command_check_probes_every_storage_and_names_it(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    options = {**of_archive(store, bucket), "s3": {"prefix": "main/"}}
+    server = Server(tmp_path / "good", store, bucket, options)
+    done = await asyncio.to_thread(s3sftp, "check", "--config", str(server.config_file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "archive: " in done.stdout
+    bad = Server(tmp_path / "bad", store, bucket, of_archive(store, "no-such-bucket-at-all"))
+    done = await asyncio.to_thread(s3sftp, "check", "--config", str(bad.config_file))
+    assert done.returncode == 1
+    failed = [line for line in done.stdout.splitlines() if line.startswith("failed")]
+    assert failed
+    assert all("archive: " in line for line in failed)

@@ -510,3 +510,24 @@ async def test_openssh_works_in_every_kind_of_mount_within_session_policies(
             assert server.events("credentials.failed") == []
         finally:
             server.close()
+
+
+async def test_two_workers_of_one_bucket_serve_users_within_session_policies(
+    roles: Store, tmp_path: Path
+) -> None:
+    with roles.space() as space:
+        role = {"role_arn": ROLE, "session_policies": True, "sts_endpoint_url": roles.endpoint_url}
+        server = Server(tmp_path / "server", roles, space.bucket, {"s3": role, "server": {"workers": 2}})
+        try:
+            await server.astart()
+            clients = Clients(server, tmp_path / "home")
+            file = tmp_path / "file"
+            file.write_bytes(content(12_000_000))
+            for number in range(4):
+                (await clients.sftp(f"put {file} /f{number}", f"get /f{number} {file}.back", "ls -l /")).ok()
+            assert Path(f"{file}.back").read_bytes() == content(12_000_000)
+            async with s3_client(roles, space.bucket) as s3:
+                assert await s3.keys("alice/") == [f"alice/f{number}" for number in range(4)]
+            assert "Traceback" not in server.output()
+        finally:
+            server.close()
