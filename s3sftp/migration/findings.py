@@ -25,6 +25,8 @@ class Kind(enum.StrEnum):
     """A restriction that is lost because the operator has said so (`--ignore`)."""
     LEFT_OUT = "left-out"
     """It has no equivalent, and restricts nothing."""
+    INTERNAL = "internal"
+    """The same, of what the source keeps for itself: ids, times, counters, and how it reaches the storage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class Findings:
     def leave_out(self, field: str, text: str = "has no equivalent") -> None:
         """Something has no equivalent, and restricts nothing."""
         self._add(Kind.LEFT_OUT, field, text)
+
+    def keep_internal(self, field: str) -> None:
+        """Something is the source's own, such as an id or a counter."""
+        self._add(Kind.INTERNAL, field, "is not about the user")
 
     def have(self, kind: Kind) -> bool:
         """Whether there is a finding of this kind."""
@@ -122,11 +128,16 @@ def report_lines(imported: Imported) -> list[str]:
     common = _common(imported.users)
     lines = [f"note: {finding}" for finding in imported.general]
     for user in imported.users:
-        shown = [each for each in user.findings if each not in common]
+        told = (each for each in user.findings if each.kind is not Kind.INTERNAL)
+        shown = [each for each in told if each not in common]
         if shown or user.outcome != "imported":
             lines.append(f"{printable(user.name, 120)}: {_OUTCOMES[user.outcome]}")
             lines += [f"  {_WORDS[each.kind]} {each}" for each in shown]
     lines += [f"{count} users: {_WORDS[each.kind]} {each}" for each, count in common.items()]
+    names = {each.field for user in imported.users for each in user.findings if each.kind is Kind.INTERNAL}
+    if names:
+        fields = sorted({name.rpartition(".")[2] for name in names})
+        lines.append(f"left out, because the source keeps it for itself: {', '.join(fields)}")
     counts = [sum(user.outcome == outcome for user in imported.users) for outcome in _OUTCOMES]
     lines.append(f"{counts[0]} imported, {counts[1]} written disabled, {counts[2]} not written")
     return lines
@@ -154,6 +165,7 @@ _WORDS = {
     Kind.NARROWER: "less:",
     Kind.ACCEPTED: "ignored:",
     Kind.LEFT_OUT: "left out:",
+    Kind.INTERNAL: "left out:",
 }
 _MANY = 4
 

@@ -11,7 +11,7 @@ Sources: `applyGroupSettings`, `mergeWithPrimaryGroup`, `mergeAdditiveProperties
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s3sftp.migration.findings import Findings
@@ -43,9 +43,26 @@ def with_groups(user: User, groups: Mapping[str, Group], findings: Findings) -> 
             user = _with_additions(_with_primary(user, groups[mapping.name]), groups[mapping.name], True)
         elif mapping.type == _SECONDARY:
             user = _with_additions(user, groups[mapping.name], False)
+    secondary = [each.name for each in user.groups if each.type == _SECONDARY]
+    _refuse_conflicts([groups[name] for name in secondary if name in groups], findings)
     if sum(mapping.type == _PRIMARY for mapping in user.groups) > 1:
         findings.refuse("groups", "more than one group is primary")
     return user
+
+
+def _refuse_conflicts(groups: Sequence[Group], findings: Findings) -> None:
+    """Of two secondary groups that have the same path, the order in SFTPGo's database decides."""
+    seen: dict[tuple[str, str], str] = {}
+    for group in groups:
+        settings = group.user_settings
+        paths = [("permissions", path) for path in settings.permissions]
+        paths += [("filters.file_patterns", each.path) for each in settings.filters.file_patterns]
+        paths += [("virtual_folders", each.virtual_path) for each in group.virtual_folders]
+        for what, path in paths:
+            if path != "/" and seen.setdefault((what, path), group.name) != group.name:
+                findings.disable(
+                    "groups", f"{seen[what, path]!r} and {group.name!r} both have {what} for {path!r}"
+                )
 
 
 def _with_primary(user: User, group: Group) -> User:

@@ -30,13 +30,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_OF_USERS = _names(
-    """
-    id has_password home_dir uid gid description additional_info email oidc_custom_fields deleted_at
-    used_quota_size used_quota_files last_quota_update used_upload_data_transfer used_download_data_transfer
-    last_login first_download first_upload updated_at
-    """
-)
+_OF_USERS = _names("description additional_info email oidc_custom_fields")
 _OF_FILTERS = _names(
     """
     tls_username tls_certs hooks disable_fs_checks web_client allow_api_key_auth user_type
@@ -44,19 +38,23 @@ _OF_FILTERS = _names(
     password_strength recovery_codes additional_emails
     """
 )
-_OF_STORAGE = _names(
+_OF_STORAGE = _names("storage_class acl sse_customer_key")
+_INTERNAL = _names(
     """
-    region access_secret session_token storage_class acl upload_part_size upload_concurrency
-    download_part_size download_concurrency upload_part_max_time download_part_max_time force_path_style
-    skip_tls_verify sse_customer_key
+    id has_password home_dir uid gid deleted_at created_at updated_at last_login first_download first_upload
+    used_quota_size used_quota_files last_quota_update used_upload_data_transfer used_download_data_transfer
     """
 )
-_OF_FILESYSTEMS = _names("osconfig gcsconfig azblobconfig cryptconfig sftpconfig httpconfig")
-_OF_FOLDERS = _names(
-    "id mapped_path description used_quota_size used_quota_files last_quota_update users groups"
+_INTERNAL_OF_STORAGE = _names(
+    """
+    region access_secret session_token upload_part_size upload_concurrency download_part_size
+    download_concurrency upload_part_max_time download_part_max_time force_path_style skip_tls_verify
+    """
 )
-_OF_GROUPS = _names("id description created_at updated_at users admins")
-_OF_SETTINGS = _names("home_dir")
+_INTERNAL_OF_FILESYSTEMS = _names("osconfig gcsconfig azblobconfig cryptconfig sftpconfig httpconfig")
+_INTERNAL_OF_FOLDERS = _INTERNAL | _names("mapped_path description users groups")
+_INTERNAL_OF_GROUPS = _INTERNAL | _names("description users admins")
+_NONE = _names("")
 
 
 def report_limits(user: User, findings: Findings) -> None:
@@ -82,8 +80,8 @@ def report_lists(entries: Sequence[IpListEntry], findings: Findings) -> None:
 
 def report_fields(user: User, groups: Mapping[str, Group], findings: Findings) -> None:
     """What `sftpgo_dump` does not declare, of the user and of its groups and folders."""
-    _others(user.others, _OF_USERS, "", findings)
-    _others(user.filters.others, _OF_FILTERS, "filters.", findings)
+    _others(user.others, _OF_USERS, _INTERNAL, "", findings)
+    _others(user.filters.others, _OF_FILTERS, _NONE, "filters.", findings)
     _storage(user.filesystem, "filesystem.", findings)
     _folders(user.virtual_folders, "", findings)
     for mapping in user.groups:
@@ -95,31 +93,34 @@ def report_fields(user: User, groups: Mapping[str, Group], findings: Findings) -
 
 def _group(group: Group, place: str, findings: Findings) -> None:
     settings = group.user_settings
-    _others(group.others, _OF_GROUPS, place, findings)
+    _others(group.others, _NONE, _INTERNAL_OF_GROUPS, place, findings)
     _folders(group.virtual_folders, place, findings)
-    _others(settings.others, _OF_SETTINGS, f"{place}user_settings.", findings)
-    _others(settings.filters.others, _OF_FILTERS, f"{place}user_settings.filters.", findings)
+    _others(settings.others, _NONE, _INTERNAL, f"{place}user_settings.", findings)
+    _others(settings.filters.others, _OF_FILTERS, _NONE, f"{place}user_settings.filters.", findings)
     _storage(settings.filesystem, f"{place}user_settings.filesystem.", findings)
 
 
 def _folders(folders: Sequence[Folder], place: str, findings: Findings) -> None:
     for index, folder in enumerate(folders):
         where = f"{place}virtual_folders[{index}]."
-        _others(folder.others, _OF_FOLDERS, where, findings)
+        _others(folder.others, _NONE, _INTERNAL_OF_FOLDERS, where, findings)
         _storage(folder.filesystem, f"{where}filesystem.", findings)
 
 
 def _storage(filesystem: Filesystem, place: str, findings: Findings) -> None:
-    _others(filesystem.others, _OF_FILESYSTEMS, place, findings, told=False)
+    _others(filesystem.others, _NONE, _INTERNAL_OF_FILESYSTEMS, place, findings)
     if filesystem.provider == S3_PROVIDER:
-        _others(filesystem.s3config.others, _OF_STORAGE, f"{place}s3config.", findings)
+        config = filesystem.s3config
+        _others(config.others, _OF_STORAGE, _INTERNAL_OF_STORAGE, f"{place}s3config.", findings)
 
 
 def _others(
-    others: Mapping[str, Any], known: frozenset[str], place: str, findings: Findings, *, told: bool = True
+    others: Mapping[str, Any], known: frozenset[str], internal: frozenset[str], place: str, findings: Findings
 ) -> None:
     for name in sorted(others):
-        if name not in known:
-            findings.disable(f"{place}{name[:100]}", "is unknown here, and may be a restriction")
-        elif told:
+        if name in internal:
+            findings.keep_internal(f"{place}{name}")
+        elif name in known:
             findings.leave_out(f"{place}{name}")
+        else:
+            findings.disable(f"{place}{name[:100]}", "is unknown here, and may be a restriction")

@@ -10,7 +10,7 @@ directory above decides whether it may be removed or renamed.
 | list | list |
 | download | read, if there is list: whoever may read here may also look |
 | upload | write |
-| overwrite | overwrite, append |
+| overwrite | overwrite, and append if there is list |
 | delete, delete_files, delete_dirs | delete, rmdir |
 | rename | rename, if all directories that can be written to have it, because SFTPGo asks for it in both |
 | create_dirs | mkdir |
@@ -114,6 +114,8 @@ def _rights(words: Sequence[str], field: str, findings: Findings) -> Rights:
         rights |= {Right.SETSTAT}
     elif {"chmod", "chtimes"} & set(words):
         findings.narrow(field, "chmod and chtimes are one right here, so neither is given")
+    if Right.LIST not in rights:  # who appends has to know the size, which SFTPGo does not tell then
+        rights -= {Right.APPEND}
     if Right.READ in rights and Right.LIST not in rights:
         findings.disable(
             field, "download without list: here, who may read a file may also ask for its size and time"

@@ -147,7 +147,7 @@ def _wrapped(value: object) -> object:
 def _parts(
     outputs: Sequence[tuple[str, _Output]], file: Path
 ) -> tuple[list[tuple[str, _User]], list[_Listed], list[_Server]]:
-    """Raises ConfigurationError: if there are no users, one is there twice, or an output is of another kind."""
+    """Raises ConfigurationError: if there are no users, one is there twice, or an output is none of these."""
     described: list[tuple[str, _User]] = []
     first: dict[str, str] = {}
     for place, output in outputs:
@@ -173,8 +173,8 @@ def _refuse_several_servers(
     names = {each.ServerId for _, each in outputs if each.ServerId} | {each.ServerId for each in servers}
     if len(names - {""}) > 1:
         raise ConfigurationError(
-            f"{file}: the users are of several servers ({', '.join(sorted(names))[:200]}): import those of one"
-            " at a time"
+            f"{file}: the users are of several servers ({', '.join(sorted(names))[:200]}):"
+            " import those of one at a time"
         )
 
 

@@ -44,9 +44,8 @@ def finished(name: str, table: dict[str, Any], findings: Findings) -> ImportedUs
         return ImportedUser(name, None, tuple(findings))
     if not table.get("authorized_keys") and not table.get("password_hash") and not table.get("disabled"):
         findings.disable("", "has no credential that can be carried over")
-    if findings.have(Kind.DISABLED):
-        table = {"disabled": True, **table}
-    written = {option: value for option, value in table.items() if value is not None}
+    given = {option: value for option, value in table.items() if value is not None}
+    written = {**({"disabled": True} if findings.have(Kind.DISABLED) else {}), **given}
     for problem in _problems(name, written):
         findings.refuse("", problem)
     if findings.have(Kind.NOT_WRITTEN):
