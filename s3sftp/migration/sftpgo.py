@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from s3sftp.errors import ConfigurationError
-from s3sftp.migration.findings import Finding, Findings, Imported, ImportedUser, Kind
+from s3sftp.migration.findings import FindingKind, Imported, ImportedUser, ImportFinding, UserFindings
 from s3sftp.migration.json_input import checked, read_json
 from s3sftp.migration.one_bucket import BucketPlace, NotInStorage, OneBucket, the_bucket
 from s3sftp.migration.sftpgo_dump import S3_PROVIDER, Dump, Filesystem, Folder, Group, User
@@ -55,7 +55,7 @@ def import_sftpgo(file: Path, options: SftpgoOptions) -> Imported:
     groups = _by_name(dump.groups, "groups", file)
     folders = _by_name(dump.folders, "folders", file)
     _refuse_repeated([user.username for user in dump.users], "users", "username", file)
-    collected = [Findings(options.ignored) for _ in dump.users]
+    collected = [UserFindings(options.ignored) for _ in dump.users]
     users = [
         _with_folders(
             with_groups(_defined(user, folders), _defined_groups(groups, folders), findings), findings
@@ -124,7 +124,7 @@ def _defined_groups(groups: Mapping[str, Group], folders: Mapping[str, Folder]) 
     }
 
 
-def _with_folders(user: User, findings: Findings) -> User:
+def _with_folders(user: User, findings: UserFindings) -> User:
     """The same user; a folder that replaces the user's own storage is reported."""
     for folder in user.virtual_folders:
         if clean_path(folder.virtual_path) == "/":
@@ -138,7 +138,7 @@ def _user(
     groups: Mapping[str, Group],
     bucket: OneBucket,
     options: SftpgoOptions,
-    findings: Findings,
+    findings: UserFindings,
 ) -> ImportedUser:
     report_fields(original, groups, findings)
     report_limits(user, findings)
@@ -157,7 +157,7 @@ def _user(
     return finished(user.username, table, findings)
 
 
-def _mounts(user: User, bucket: OneBucket, findings: Findings) -> dict[str, dict[str, Any]]:
+def _mounts(user: User, bucket: OneBucket, findings: UserFindings) -> dict[str, dict[str, Any]]:
     """The virtual folders that are in the bucket, by their paths."""
     mounts: dict[str, dict[str, Any]] = {}
     for index, folder in enumerate(user.virtual_folders):
@@ -174,7 +174,7 @@ def _mounts(user: User, bucket: OneBucket, findings: Findings) -> dict[str, dict
 
 
 def _prefix(
-    filesystem: Filesystem, subpath: str, bucket: OneBucket, field: str, findings: Findings
+    filesystem: Filesystem, subpath: str, bucket: OneBucket, field: str, findings: UserFindings
 ) -> str | None:
     """Where in the storage a filesystem is; None, and the user disabled, if it is elsewhere."""
     if filesystem.provider != S3_PROVIDER:
@@ -218,21 +218,23 @@ def _credentials(users: Sequence[User], bucket: OneBucket) -> set[tuple[str, str
     }
 
 
-def _general(dump: Dump, bucket: OneBucket, credentials: set[tuple[str, str]]) -> Iterator[Finding]:
+def _general(dump: Dump, bucket: OneBucket, credentials: set[tuple[str, str]]) -> Iterator[ImportFinding]:
     if bucket.bucket:
-        yield Finding(Kind.LEFT_OUT, "", f"the users are for a server of the bucket {bucket.bucket}")
+        yield ImportFinding(
+            FindingKind.LEFT_OUT, "", f"the users are for a server of the bucket {bucket.bucket}"
+        )
     for key, role in sorted(credentials):
         by = " ".join(
             filter(None, (f"the access key {key}" if key else "", f"the role {role}" if role else ""))
         )
-        yield Finding(
-            Kind.LEFT_OUT,
+        yield ImportFinding(
+            FindingKind.LEFT_OUT,
             "filesystem.s3config",
             f"SFTPGo reaches the bucket by {by or 'its own credentials'}: this server's should allow no more",
         )
     for name in _OF_THE_SERVER:
         if found := dump.others.get(name):
             count = f" ({len(found)})" if isinstance(found, list) else ""
-            yield Finding(Kind.LEFT_OUT, name, f"not about users, and not imported{count}")
+            yield ImportFinding(FindingKind.LEFT_OUT, name, f"not about users, and not imported{count}")
     for name in sorted(set(dump.others) - set(_OF_THE_SERVER)):
-        yield Finding(Kind.LEFT_OUT, name[:100], "is unknown here, and not imported")
+        yield ImportFinding(FindingKind.LEFT_OUT, name[:100], "is unknown here, and not imported")

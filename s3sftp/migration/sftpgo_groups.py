@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from s3sftp.migration.findings import Findings
+from s3sftp.migration.findings import UserFindings
 from s3sftp.migration.sftpgo_dump import Filesystem, Folder, Group, Limits, PatternsFilter, User
 
 _PRIMARY, _SECONDARY = 1, 2
@@ -34,7 +34,7 @@ _COMPLETED = ("max_upload_file_size", "is_anonymous", "password_expiration")
 _TRANSFERS = ("upload_data_transfer", "download_data_transfer", "total_data_transfer")
 
 
-def with_groups(user: User, groups: Mapping[str, Group], findings: Findings) -> User:
+def with_groups(user: User, groups: Mapping[str, Group], findings: UserFindings) -> User:
     """The user with the settings of its groups."""
     for mapping in sorted(user.groups, key=lambda each: each.type):
         if mapping.name not in groups:
@@ -50,7 +50,7 @@ def with_groups(user: User, groups: Mapping[str, Group], findings: Findings) -> 
     return user
 
 
-def _refuse_conflicts(groups: Sequence[Group], findings: Findings) -> None:
+def _refuse_conflicts(groups: Sequence[Group], findings: UserFindings) -> None:
     """Of two secondary groups that have the same path, the order in SFTPGo's database decides."""
     seen: dict[tuple[str, str], str] = {}
     for group in groups:

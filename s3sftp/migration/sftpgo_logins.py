@@ -13,7 +13,7 @@ from typing import Any
 
 from s3sftp.auth.passwords import check_hash
 from s3sftp.auth.totp import checked_secret
-from s3sftp.migration.findings import Findings
+from s3sftp.migration.findings import UserFindings
 from s3sftp.migration.sftpgo_dump import Filters, TimePeriod, User
 from s3sftp.migration.user_tables import usable_keys
 
@@ -24,7 +24,7 @@ _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _DAY_MS = 86_400_000
 
 
-def login_of(user: User, timezone: str, findings: Findings) -> dict[str, Any]:
+def login_of(user: User, timezone: str, findings: UserFindings) -> dict[str, Any]:
     """The options of the user that decide about logins. `user` has the settings of its groups."""
     filters = user.filters
     if _SSH in filters.denied_protocols:
@@ -43,7 +43,7 @@ def login_of(user: User, timezone: str, findings: Findings) -> dict[str, Any]:
     }
 
 
-def _password(user: User, *, has_keys: bool, findings: Findings) -> str | None:
+def _password(user: User, *, has_keys: bool, findings: UserFindings) -> str | None:
     """The hash of the password, if it may be used here."""
     if not user.password:
         return None
@@ -66,7 +66,7 @@ def _password(user: User, *, has_keys: bool, findings: Findings) -> str | None:
 
 
 def _credentials(
-    filters: Filters, keys: list[str], password: str | None, findings: Findings
+    filters: Filters, keys: list[str], password: str | None, findings: UserFindings
 ) -> dict[str, Any]:
     """Keys, hash, secret and `methods`: a login proves no less than before."""
     denied = set(filters.denied_login_methods)
@@ -104,7 +104,7 @@ def _is_usable(method: str, keys: list[str], password: str | None, secret: str |
     return all(has[factor] for factor in method.split("+"))
 
 
-def _totp_secret(filters: Filters, findings: Findings) -> str | None:
+def _totp_secret(filters: Filters, findings: UserFindings) -> str | None:
     totp = filters.totp_config
     if not totp.enabled or _SSH not in totp.protocols:
         return None
@@ -136,7 +136,7 @@ def _expires(user: User, *, has_keys: bool, has_password: bool) -> str | None:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def _networks(filters: Filters, findings: Findings) -> list[str] | None:
+def _networks(filters: Filters, findings: UserFindings) -> list[str] | None:
     allowed = _cidrs(filters.allowed_ip, "filters.allowed_ip", findings)
     denied = _cidrs(filters.denied_ip, "filters.denied_ip", findings)
     if filters.allowed_ip and filters.denied_ip:
@@ -148,7 +148,7 @@ def _networks(filters: Filters, findings: Findings) -> list[str] | None:
     return [*allowed, *(f"!{each}" for each in denied)] if allowed else None
 
 
-def _cidrs(texts: Sequence[str], field: str, findings: Findings) -> list[str]:
+def _cidrs(texts: Sequence[str], field: str, findings: UserFindings) -> list[str]:
     found = []
     for index, text in enumerate(texts):
         try:
@@ -160,7 +160,7 @@ def _cidrs(texts: Sequence[str], field: str, findings: Findings) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _hours(periods: Sequence[TimePeriod], timezone: str, findings: Findings) -> list[str] | None:
+def _hours(periods: Sequence[TimePeriod], timezone: str, findings: UserFindings) -> list[str] | None:
     """SFTPGo's spans include the minute that they end with, and never pass midnight."""
     hours = []
     for index, each in enumerate(periods):

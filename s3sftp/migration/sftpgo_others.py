@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from s3sftp.migration.findings import Findings
+from s3sftp.migration.findings import UserFindings
 from s3sftp.migration.sftpgo_dump import S3_PROVIDER, Filesystem, Folder, Group, IpListEntry, User
 
 _MEMBERSHIP = 3
@@ -57,7 +57,7 @@ _INTERNAL_OF_GROUPS = _INTERNAL | _names("description users admins")
 _NONE = _names("")
 
 
-def report_limits(user: User, findings: Findings) -> None:
+def report_limits(user: User, findings: UserFindings) -> None:
     """Limits of the user, which has the settings of its groups."""
     for name, kind in _LIMITS.items():
         if (value := getattr(user, name)) > 0:
@@ -68,7 +68,7 @@ def report_limits(user: User, findings: Findings) -> None:
         )
 
 
-def report_lists(entries: Sequence[IpListEntry], findings: Findings) -> None:
+def report_lists(entries: Sequence[IpListEntry], findings: UserFindings) -> None:
     """The server's own lists of addresses, which hold for all users if its configuration uses them."""
     if any(each.type in (_ALLOW_LIST, _DEFENDER) for each in entries):
         findings.disable(
@@ -78,7 +78,7 @@ def report_lists(entries: Sequence[IpListEntry], findings: Findings) -> None:
         )
 
 
-def report_fields(user: User, groups: Mapping[str, Group], findings: Findings) -> None:
+def report_fields(user: User, groups: Mapping[str, Group], findings: UserFindings) -> None:
     """What `sftpgo_dump` does not declare, of the user and of its groups and folders."""
     _others(user.others, _OF_USERS, _INTERNAL, "", findings)
     _others(user.filters.others, _OF_FILTERS, _NONE, "filters.", findings)
@@ -91,7 +91,7 @@ def report_fields(user: User, groups: Mapping[str, Group], findings: Findings) -
             _group(group, f"groups[{mapping.name}].", findings)
 
 
-def _group(group: Group, place: str, findings: Findings) -> None:
+def _group(group: Group, place: str, findings: UserFindings) -> None:
     settings = group.user_settings
     _others(group.others, _NONE, _INTERNAL_OF_GROUPS, place, findings)
     _folders(group.virtual_folders, place, findings)
@@ -100,14 +100,14 @@ def _group(group: Group, place: str, findings: Findings) -> None:
     _storage(settings.filesystem, f"{place}user_settings.filesystem.", findings)
 
 
-def _folders(folders: Sequence[Folder], place: str, findings: Findings) -> None:
+def _folders(folders: Sequence[Folder], place: str, findings: UserFindings) -> None:
     for index, folder in enumerate(folders):
         where = f"{place}virtual_folders[{index}]."
         _others(folder.others, _NONE, _INTERNAL_OF_FOLDERS, where, findings)
         _storage(folder.filesystem, f"{where}filesystem.", findings)
 
 
-def _storage(filesystem: Filesystem, place: str, findings: Findings) -> None:
+def _storage(filesystem: Filesystem, place: str, findings: UserFindings) -> None:
     _others(filesystem.others, _NONE, _INTERNAL_OF_FILESYSTEMS, place, findings)
     if filesystem.provider == S3_PROVIDER:
         config = filesystem.s3config
@@ -115,7 +115,11 @@ def _storage(filesystem: Filesystem, place: str, findings: Findings) -> None:
 
 
 def _others(
-    others: Mapping[str, Any], known: frozenset[str], internal: frozenset[str], place: str, findings: Findings
+    others: Mapping[str, Any],
+    known: frozenset[str],
+    internal: frozenset[str],
+    place: str,
+    findings: UserFindings,
 ) -> None:
     for name in sorted(others):
         if name in internal:

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 from s3sftp.fs import Right
 from s3sftp.fs.rights import ALL_RIGHTS, PRESETS, Rights
-from s3sftp.migration.findings import Findings
+from s3sftp.migration.findings import UserFindings
 from s3sftp.migration.sftpgo_dump import PatternsFilter
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class _Rule:
 
 
 def access_of(
-    permissions: Mapping[str, Sequence[str]], patterns: Sequence[PatternsFilter], findings: Findings
+    permissions: Mapping[str, Sequence[str]], patterns: Sequence[PatternsFilter], findings: UserFindings
 ) -> dict[str, Any]:
     """The options `rights`, `allow`, `hide`, `paths` and `directories` of the user."""
     given = _rights_by_path(permissions, findings)
@@ -81,7 +81,7 @@ def access_of(
     return {**options, "directories": directories, "paths": paths}
 
 
-def _rights_by_path(permissions: Mapping[str, Sequence[str]], findings: Findings) -> dict[str, Rights]:
+def _rights_by_path(permissions: Mapping[str, Sequence[str]], findings: UserFindings) -> dict[str, Rights]:
     found: dict[str, Rights] = {}
     for path, words in permissions.items():
         field = f'permissions."{path}"'
@@ -97,7 +97,7 @@ def _rights_by_path(permissions: Mapping[str, Sequence[str]], findings: Findings
     return {"/": frozenset(), **found}
 
 
-def _rights(words: Sequence[str], field: str, findings: Findings) -> Rights:
+def _rights(words: Sequence[str], field: str, findings: UserFindings) -> Rights:
     if "*" in words:
         return ALL_RIGHTS
     known = {"*", *_RIGHTS, *_PARTIAL, *_WITHOUT_EQUIVALENT}
@@ -123,7 +123,7 @@ def _rights(words: Sequence[str], field: str, findings: Findings) -> Rights:
     return rights
 
 
-def _filters_by_path(patterns: Sequence[PatternsFilter], findings: Findings) -> dict[str, _Rule]:
+def _filters_by_path(patterns: Sequence[PatternsFilter], findings: UserFindings) -> dict[str, _Rule]:
     """The patterns that apply at a path, as rules with all rights."""
     found: dict[str, _Rule] = {}
     for index, each in enumerate(patterns):
@@ -155,7 +155,7 @@ def _filters_by_path(patterns: Sequence[PatternsFilter], findings: Findings) -> 
     return {"/": _Rule(ALL_RIGHTS), **found}
 
 
-def _pattern(text: str, field: str, findings: Findings) -> str:
+def _pattern(text: str, field: str, findings: UserFindings) -> str:
     """The pattern in our syntax: of a class of characters, only what means the same."""
     if _SPECIAL.search(re.sub(r"[*?]", "", _PLAIN_CLASS.sub("", text))):
         findings.disable(field, f"{text[:100]!r} means something else here")
@@ -167,7 +167,7 @@ def _rule(rights: Rights, names: _Rule) -> _Rule:
 
 
 def _with_safe_renames(
-    rules: dict[str, _Rule], given: Mapping[str, Rights], findings: Findings
+    rules: dict[str, _Rule], given: Mapping[str, Rights], findings: UserFindings
 ) -> dict[str, _Rule]:
     """Without `rename`, if something could be moved to where SFTPGo would not have it."""
     renaming = [path for path, rule in rules.items() if Right.RENAME in rule.rights]

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from s3sftp.errors import ConfigurationError
-from s3sftp.migration.findings import Finding, Findings, Imported, ImportedUser, Kind
+from s3sftp.migration.findings import FindingKind, Imported, ImportedUser, ImportFinding, UserFindings
 from s3sftp.migration.json_input import Input, Int64, Text, checked, read_json
 from s3sftp.migration.one_bucket import BucketPlace, NotInStorage, OneBucket, the_bucket
 from s3sftp.migration.user_tables import finished, usable_keys
@@ -110,7 +110,7 @@ def import_transfer_family(file: Path, options: TransferFamilyOptions) -> Import
     )
     users = []
     for place, user in described:
-        findings = Findings(options.ignored)
+        findings = UserFindings(options.ignored)
         _report_servers(servers, findings)
         if user.Role and len(roles) > 1:
             findings.disable(
@@ -178,7 +178,7 @@ def _refuse_several_servers(
         )
 
 
-def _user(user: _User, place: str, bucket: OneBucket, findings: Findings) -> ImportedUser:
+def _user(user: _User, place: str, bucket: OneBucket, findings: UserFindings) -> ImportedUser:
     if user.Policy.strip():
         findings.disable(
             "Policy", "a session policy is not applied here: say it by rights", unless_ignored="policy"
@@ -195,7 +195,7 @@ def _user(user: _User, place: str, bucket: OneBucket, findings: Findings) -> Imp
     return finished(user.name, table, findings)
 
 
-def _tree(user: _User, bucket: OneBucket, findings: Findings) -> dict[str, Any]:
+def _tree(user: _User, bucket: OneBucket, findings: UserFindings) -> dict[str, Any]:
     """The options `prefix` and `mounts`."""
     if user.HomeDirectoryType == "LOGICAL":
         return _logical_tree(user, bucket, findings)
@@ -214,7 +214,7 @@ def _tree(user: _User, bucket: OneBucket, findings: Findings) -> dict[str, Any]:
     return {"prefix": prefix}
 
 
-def _logical_tree(user: _User, bucket: OneBucket, findings: Findings) -> dict[str, Any]:
+def _logical_tree(user: _User, bucket: OneBucket, findings: UserFindings) -> dict[str, Any]:
     if user.HomeDirectory not in ("", "/"):
         findings.leave_out("HomeDirectory", "sessions begin at '/'")
     root: dict[str, Any] = {}
@@ -237,7 +237,7 @@ def _logical_tree(user: _User, bucket: OneBucket, findings: Findings) -> dict[st
 
 
 def _prefix(
-    user: _User, target: str, file: bool, bucket: OneBucket, where: str, findings: Findings
+    user: _User, target: str, file: bool, bucket: OneBucket, where: str, findings: UserFindings
 ) -> str | None:
     """Where in the storage a target is; None, and the user disabled, if it is elsewhere."""
     try:
@@ -264,7 +264,7 @@ def _places(user: _User) -> Iterator[BucketPlace]:
         yield _place(user, user.HomeDirectory, False)
 
 
-def _report_servers(servers: Sequence[_Server], findings: Findings) -> None:
+def _report_servers(servers: Sequence[_Server], findings: UserFindings) -> None:
     for server in servers:
         if server.Domain != "S3":
             findings.disable("Server.Domain", f"{server.Domain}: the files are not in a bucket")
@@ -278,19 +278,27 @@ def _without_description(
     names = {user.name for _, user in described}
     text = "has no keys in this file: add the output of aws transfer describe-user"
     for name in dict.fromkeys(each.name for each in listed if each.name not in names):
-        yield ImportedUser(name, None, (Finding(Kind.NOT_WRITTEN, "", text),))
+        yield ImportedUser(name, None, (ImportFinding(FindingKind.NOT_WRITTEN, "", text),))
 
 
-def _general(servers: Sequence[_Server], roles: set[str], bucket: OneBucket) -> Iterator[Finding]:
+def _general(servers: Sequence[_Server], roles: set[str], bucket: OneBucket) -> Iterator[ImportFinding]:
     if bucket.bucket:
-        yield Finding(Kind.LEFT_OUT, "", f"the users are for a server of the bucket {bucket.bucket}")
+        yield ImportFinding(
+            FindingKind.LEFT_OUT, "", f"the users are for a server of the bucket {bucket.bucket}"
+        )
     for role in sorted(roles - {""}):
-        yield Finding(Kind.LEFT_OUT, "Role", f"{role}: the server's own credentials should allow no more")
+        yield ImportFinding(
+            FindingKind.LEFT_OUT, "Role", f"{role}: the server's own credentials should allow no more"
+        )
     for server in servers:
         if server.IdentityProviderType != "SERVICE_MANAGED":
             kind = server.IdentityProviderType
-            yield Finding(
-                Kind.LEFT_OUT, "Server", f"{kind}: its other users are with its identity provider (hook)"
+            yield ImportFinding(
+                FindingKind.LEFT_OUT,
+                "Server",
+                f"{kind}: its other users are with its identity provider (hook)",
             )
         for name in sorted(set(server.others) - _SERVER_FACTS):
-            yield Finding(Kind.LEFT_OUT, f"Server.{name[:100]}", "is not about users, and not imported")
+            yield ImportFinding(
+                FindingKind.LEFT_OUT, f"Server.{name[:100]}", "is not about users, and not imported"
+            )

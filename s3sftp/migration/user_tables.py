@@ -11,13 +11,13 @@ from s3sftp.auth.authorized_keys import keys_in
 from s3sftp.auth.user_options import UserOptions, user_name_problem
 from s3sftp.config import read_table
 from s3sftp.errors import ConfigurationError
-from s3sftp.migration.findings import Findings, ImportedUser, Kind
+from s3sftp.migration.findings import FindingKind, ImportedUser, UserFindings
 
 _KEY_AT_START = re.compile(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+[ \t]+AAAA")
 _FREE_TEXT = frozenset({"authorized_keys", "password_hash"})
 
 
-def usable_keys(keys: Iterable[str], field: str, findings: Findings) -> list[str]:
+def usable_keys(keys: Iterable[str], field: str, findings: UserFindings) -> list[str]:
     """The public keys that mean the same here: one key a line, without options."""
     found = []
     for index, text in enumerate(keys):
@@ -36,19 +36,19 @@ def usable_keys(keys: Iterable[str], field: str, findings: Findings) -> list[str
     return found
 
 
-def finished(name: str, table: dict[str, Any], findings: Findings) -> ImportedUser:
+def finished(name: str, table: dict[str, Any], findings: UserFindings) -> ImportedUser:
     """The user with this table. A table that the server would not accept is not written."""
     if (problem := user_name_problem(name)) is not None:
         findings.refuse("", f"the name {problem}")
-    if findings.have(Kind.NOT_WRITTEN):
+    if findings.have(FindingKind.NOT_WRITTEN):
         return ImportedUser(name, None, tuple(findings))
     if not table.get("authorized_keys") and not table.get("password_hash") and not table.get("disabled"):
         findings.disable("", "has no credential that can be carried over")
     given = {option: value for option, value in table.items() if value is not None}
-    written = {**({"disabled": True} if findings.have(Kind.DISABLED) else {}), **given}
+    written = {**({"disabled": True} if findings.have(FindingKind.DISABLED) else {}), **given}
     for problem in _problems(name, written):
         findings.refuse("", problem)
-    if findings.have(Kind.NOT_WRITTEN):
+    if findings.have(FindingKind.NOT_WRITTEN):
         return ImportedUser(name, None, tuple(findings))
     return ImportedUser(name, written, tuple(findings))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from s3sftp.config.yaml_text import parse_yaml
 from s3sftp.errors import ConfigurationError
-from s3sftp.migration.findings import Finding, ImportedUser, Kind
+from s3sftp.migration.findings import FindingKind, ImportedUser, ImportFinding
 from s3sftp.migration.sftpgo import SftpgoOptions, import_sftpgo
 from s3sftp.migration.transfer_family import TransferFamilyOptions, import_transfer_family
 from s3sftp.migration.user_files import document, write_files
@@ -121,7 +121,7 @@ def test_both_forms_of_a_file_say_exactly_what_the_table_says(
     table: dict[str, object], paths: dict[str, dict[str, object]], reason: str
 ) -> None:
     whole = {**table, "paths": paths}
-    users = [ImportedUser("a-b@c", whole, (Finding(Kind.DISABLED, "field", reason),))]
+    users = [ImportedUser("a-b@c", whole, (ImportFinding(FindingKind.DISABLED, "field", reason),))]
     assert tomllib.loads(document(users, "toml")) == {"users": {"a-b@c": whole}}
     assert parse_yaml(document(users, "yaml")) == {"users": {"a-b@c": whole}}
 
