@@ -232,9 +232,32 @@ def _general(dump: Dump, bucket: OneBucket, credentials: set[tuple[str, str]]) -
             "filesystem.s3config",
             f"SFTPGo reaches the bucket by {by or 'its own credentials'}: this server's should allow no more",
         )
+    if bucket.endpoint:
+        yield ImportFinding(
+            FindingKind.LEFT_OUT,
+            "filesystem.s3config.endpoint",
+            f"{bucket.endpoint}: is s3.endpoint_url here",
+        )
+    yield from _unused(dump)
+    if dump.ip_lists:
+        yield ImportFinding(
+            FindingKind.LEFT_OUT, "ip_lists", f"not about users, and not imported ({len(dump.ip_lists)})"
+        )
     for name in _OF_THE_SERVER:
         if found := dump.others.get(name):
             count = f" ({len(found)})" if isinstance(found, list) else ""
             yield ImportFinding(FindingKind.LEFT_OUT, name, f"not about users, and not imported{count}")
     for name in sorted(set(dump.others) - set(_OF_THE_SERVER)):
         yield ImportFinding(FindingKind.LEFT_OUT, name[:100], "is unknown here, and not imported")
+
+
+def _unused(dump: Dump) -> Iterator[ImportFinding]:
+    """Groups and folders that no user has, so that nothing of them is in the files."""
+    groups = {mapping.name for user in dump.users for mapping in user.groups}
+    mounted = [user.virtual_folders for user in dump.users]
+    mounted += [group.virtual_folders for group in dump.groups if group.name in groups]
+    folders = {folder.name for each in mounted for folder in each}
+    for place, names, used in (("groups", dump.groups, groups), ("folders", dump.folders, folders)):
+        if unused := [each.name for each in names if each.name not in used]:
+            listed = ", ".join(map(repr, unused))[:200]
+            yield ImportFinding(FindingKind.LEFT_OUT, place, f"{listed}: no user has it")

@@ -19,6 +19,14 @@ from s3sftp.migration.user_tables import usable_keys
 
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _SSH = "SSH"
+_SSH_METHODS = {
+    "publickey",
+    "password",
+    "password-over-SSH",
+    "keyboard-interactive",
+    "publickey+password",
+    "publickey+keyboard-interactive",
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _DAY_MS = 86_400_000
@@ -29,6 +37,7 @@ def login_of(user: User, timezone: str, findings: UserFindings) -> dict[str, Any
     filters = user.filters
     if _SSH in filters.denied_protocols:
         findings.disable("filters.denied_protocols", "SSH is denied")
+    _report_other_protocols(filters, findings)
     if filters.is_anonymous:
         findings.disable("filters.is_anonymous", "SFTPGo has no anonymous users over SSH")
     keys = usable_keys(user.public_keys, "public_keys", findings)
@@ -41,6 +50,19 @@ def login_of(user: User, timezone: str, findings: UserFindings) -> dict[str, Any
         "networks": _networks(filters, findings),
         "hours": _hours(filters.access_time, timezone, findings),
     }
+
+
+def _report_other_protocols(filters: Filters, findings: UserFindings) -> None:
+    """What says nothing about SFTP: this server has no other protocol."""
+    for name, texts, about_ssh in (
+        ("denied_protocols", filters.denied_protocols, {_SSH}),
+        ("two_factor_protocols", filters.two_factor_protocols, {_SSH}),
+        ("denied_login_methods", filters.denied_login_methods, _SSH_METHODS),
+    ):
+        if others := sorted(set(texts) - about_ssh):
+            findings.leave_out(f"filters.{name}", f"{', '.join(others)[:200]}: not about SFTP")
+    if filters.totp_config.enabled and _SSH not in filters.totp_config.protocols:
+        findings.leave_out("filters.totp_config", "not about SFTP")
 
 
 def _password(user: User, *, has_keys: bool, findings: UserFindings) -> str | None:
@@ -91,6 +113,8 @@ def _credentials(
         findings.disable("filters.denied_login_methods", f"a login needs {' or '.join(methods)}")
     is_default = "publickey" not in denied and with_password and not has_totp
     used = "+".join(usable)
+    if password and "password" not in used and not has_totp:
+        findings.leave_out("password", "no login over SSH uses it")
     return {
         "authorized_keys": keys or None,
         "password_hash": password if "password" in used else None,
@@ -164,6 +188,8 @@ def _hours(periods: Sequence[TimePeriod], timezone: str, findings: UserFindings)
     """SFTPGo's spans include the minute that they end with, and never pass midnight."""
     hours = []
     for index, each in enumerate(periods):
+        if each.others:
+            findings.disable(f"filters.access_time[{index}]", "has a field that is unknown here")
         if each.from_ > each.to:
             findings.narrow(f"filters.access_time[{index}]", "ends before it begins, and is left out")
             continue

@@ -81,6 +81,11 @@ def report_lists(entries: Sequence[IpListEntry], findings: UserFindings) -> None
 def report_fields(user: User, groups: Mapping[str, Group], findings: UserFindings) -> None:
     """What `sftpgo_dump` does not declare, of the user and of its groups and folders."""
     _others(user.others, _OF_USERS, _INTERNAL, "", findings)
+    for name in ("created_at", "last_password_change"):
+        if getattr(user, name):
+            findings.keep_internal(name)
+    if user.role:
+        findings.leave_out("role", "is about who may administer the user")
     _others(user.filters.others, _OF_FILTERS, _NONE, "filters.", findings)
     _storage(user.filesystem, "filesystem.", findings)
     _folders(user.virtual_folders, "", findings)

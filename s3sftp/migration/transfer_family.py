@@ -121,7 +121,7 @@ def import_transfer_family(file: Path, options: TransferFamilyOptions) -> Import
             )
         users.append(_user(user, place, bucket, findings))
     return Imported(
-        (*users, *_without_description(described, listed)), tuple(_general(servers, roles, bucket))
+        (*users, *_without_description(described, listed)), tuple(_general(outputs, servers, roles, bucket))
     )
 
 
@@ -190,6 +190,13 @@ def _user(user: _User, place: str, bucket: OneBucket, findings: UserFindings) ->
             findings.leave_out(name)
         else:
             findings.disable(name[:100], "is unknown here, and may be a restriction")
+    for index, key in enumerate(user.SshPublicKeys):
+        for name in sorted(set(key.others) - {"DateImported", "SshPublicKeyId"}):
+            findings.disable(
+                f"SshPublicKeys[{index}].{name[:100]}", "is unknown here, and may be a restriction"
+            )
+        for name in sorted(set(key.others) & {"DateImported", "SshPublicKeyId"}):
+            findings.keep_internal(f"SshPublicKeys[{index}].{name}")
     keys = usable_keys((key.SshPublicKeyBody for key in user.SshPublicKeys), "SshPublicKeys", findings)
     table = {"authorized_keys": keys or None, **_tree(user, bucket, findings)}
     return finished(user.name, table, findings)
@@ -281,7 +288,13 @@ def _without_description(
         yield ImportedUser(name, None, (ImportFinding(FindingKind.NOT_WRITTEN, "", text),))
 
 
-def _general(servers: Sequence[_Server], roles: set[str], bucket: OneBucket) -> Iterator[ImportFinding]:
+def _general(
+    outputs: Sequence[tuple[str, _Output]], servers: Sequence[_Server], roles: set[str], bucket: OneBucket
+) -> Iterator[ImportFinding]:
+    for place, output in outputs:
+        for name in sorted(output.others):
+            text = "the list goes on" if name == "NextToken" else "is unknown here, and not imported"
+            yield ImportFinding(FindingKind.LEFT_OUT, f"{place}.{name[:100]}".lstrip("."), text)
     if bucket.bucket:
         yield ImportFinding(
             FindingKind.LEFT_OUT, "", f"the users are for a server of the bucket {bucket.bucket}"

@@ -343,3 +343,96 @@ def test_prefixes_are_relative_to_that_of_the_storage(tmp_path: Path) -> None:
     first, second = imported(tmp_path, inside, outside, options=options).users
     assert table(first)["prefix"] == "a/"
     assert second.outcome == "disabled"
+
+
+FIELDS: dict[str, Any] = {
+    "id": 3,
+    "status": 0,
+    "email": "ops@acme.example",
+    "expiration_date": 1767225600000,
+    "password": HASH,
+    "has_password": True,
+    "home_dir": "/srv/acme",
+    "uid": 1000,
+    "gid": 1000,
+    "max_sessions": 1,
+    "quota_size": 1,
+    "quota_files": 1,
+    "permissions": {"/": ["list"]},
+    "used_quota_size": 1,
+    "used_quota_files": 1,
+    "last_quota_update": 1,
+    "upload_bandwidth": 1,
+    "download_bandwidth": 1,
+    "upload_data_transfer": 1,
+    "download_data_transfer": 1,
+    "total_data_transfer": 1,
+    "used_upload_data_transfer": 1,
+    "used_download_data_transfer": 1,
+    "last_login": 1,
+    "created_at": 1,
+    "updated_at": 1,
+    "first_download": 1,
+    "first_upload": 1,
+    "last_password_change": 1,
+    "description": "Acme Corp",
+    "additional_info": "since 2019",
+    "groups": [{"name": "news", "type": 3}],
+    "oidc_custom_fields": {"a": "b"},
+    "role": "sales",
+    "virtual_folders": [{"name": "x", "virtual_path": "/x", "filesystem": storage("x/")}],
+}
+"""Every field of `BaseUser` in SFTPGo's SDK, with a value."""
+FILTERS: dict[str, Any] = {
+    "allowed_ip": ["192.0.2.0/24"],
+    "denied_ip": ["192.0.2.0/24"],
+    "denied_login_methods": ["TLSCertificate"],
+    "denied_protocols": ["FTP"],
+    "file_patterns": [{"path": "/", "denied_patterns": ["*.exe"]}],
+    "max_upload_file_size": 1,
+    "tls_username": "CommonName",
+    "tls_certs": ["-----BEGIN CERTIFICATE-----"],
+    "hooks": {"external_auth_disabled": True},
+    "disable_fs_checks": True,
+    "web_client": ["shares-disabled"],
+    "allow_api_key_auth": True,
+    "user_type": "LDAPUser",
+    "bandwidth_limits": [{"sources": ["192.0.2.0/24"]}],
+    "external_auth_cache_time": 1,
+    "start_directory": "/in",
+    "two_factor_protocols": ["HTTP"],
+    "ftp_security": 1,
+    "is_anonymous": True,
+    "default_shares_expiration": 1,
+    "max_shares_expiration": 1,
+    "password_expiration": 1,
+    "password_strength": 1,
+    "access_time": [{"day_of_week": 1, "from": "07:00", "to": "08:00"}],
+    "require_password_change": True,
+    "additional_emails": ["a@b.example"],
+    "totp_config": {"enabled": True, "protocols": ["HTTP"], "secret": {"status": "Secretbox"}},
+    "recovery_codes": [{"secret": {"status": "Secretbox", "payload": "x"}}],
+}
+"""Every field of `UserFilters`."""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{name: value} for name, value in FIELDS.items()]
+    + [{"filters": {name: value}} for name, value in FILTERS.items()]
+    + [
+        {"filesystem": storage(**{name: "x"})} for name in ("region", "storage_class", "acl", "access_secret")
+    ],
+    ids=str,
+)
+def test_no_field_is_dropped_silently(changes: dict[str, Any], tmp_path: Path) -> None:
+    base: dict[str, Any] = {"public_keys": [KEY], "password": HASH} if "filters" in changes else {}
+    groups = [{"name": "news"}]
+    (without,) = imported(tmp_path, user(**base), groups=groups).users
+    (found,) = imported(tmp_path, user(**base, **changes), groups=groups).users
+    assert (found.table, found.findings) != (without.table, without.findings)
+
+
+def test_groups_and_folders_without_users_are_named(tmp_path: Path) -> None:
+    found = imported(tmp_path, user(), groups=[{"name": "gone"}], folders=[{"name": "old"}])
+    assert {each.field for each in found.general} >= {"groups", "folders"}
