@@ -20,12 +20,15 @@ _COMMANDS = (
     "bans",
     "hash-password",
     "host-key",
+    "import",
     "partner-sheet",
     "test-login",
     "totp-secret",
     "users",
 )
 _HIDDEN = ("template",)
+_OTHER_NAMES = {"import": "import_users"}
+"""Commands whose names no module can have."""
 
 
 class _Commands(click.Group):
@@ -46,7 +49,7 @@ class _Commands(click.Group):
         if cmd_name not in (*_COMMANDS, *_HIDDEN):
             return None
         import_asyncssh()
-        name = cmd_name.replace("-", "_")
+        name = _OTHER_NAMES.get(cmd_name, cmd_name.replace("-", "_"))
         command = cast(click.Command, getattr(import_module(f"s3sftp.cli.{name}"), name))
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `s3sftp.__main__` has left it
             signal.signal(signal.SIGINT, signal.default_int_handler)

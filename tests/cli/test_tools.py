@@ -24,7 +24,17 @@ def test_the_version_is_told() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["serve", "demo", "check", "hash-password", "totp-secret", "host-key", "partner-sheet", "users"],
+    [
+        "serve",
+        "demo",
+        "check",
+        "hash-password",
+        "totp-secret",
+        "host-key",
+        "partner-sheet",
+        "users",
+        "import",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     done = s3sftp(command, "--help")

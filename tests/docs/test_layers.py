@@ -19,7 +19,7 @@ LAYERS = [
     {"auth"},
     {"ssh"},
     {"workers", "admin"},
-    {"app", "server"},
+    {"app", "server", "migration"},
     {"cli", "__main__"},
     {"testing"},
 ]

@@ -1,0 +1,106 @@
+"""Writes imported users as files of users, in TOML or YAML, with the reasons as comments.
+
+Texts are written in double quotes with escapes that TOML and YAML share, so that nothing in them can become
+anything but a text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from s3sftp.errors import ConfigurationError
+from s3sftp.migration.findings import ImportedUser
+
+Format = Literal["toml", "yaml"]
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def document(users: Sequence[ImportedUser], form: Format) -> str:
+    """One file with these users; those that are not written are left out."""
+    written = [user for user in users if user.table is not None]
+    lines = _yaml(written) if form == "yaml" else _toml(written)
+    return "\n".join(lines) + "\n"
+
+
+def write_files(files: dict[Path, str]) -> None:
+    """Create files that only their owner can read, because there may be hashes in them: all or none.
+
+    Raises ConfigurationError: if one of them exists, or cannot be written; nothing is overwritten.
+    """
+    made: list[Path] = []
+    try:
+        for file, text in files.items():
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            made.append(file)
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+    except OSError as error:
+        for file in made:
+            file.unlink(missing_ok=True)
+        reason = "it exists, and is not overwritten" if isinstance(error, FileExistsError) else error.strerror
+        raise ConfigurationError(f"cannot write {error.filename}: {reason}; no file was written") from error
+
+
+def _toml(users: Sequence[ImportedUser]) -> Iterator[str]:
+    for index, user in enumerate(users):
+        yield from [""] if index else []
+        yield from _comments(user, "")
+        yield from _toml_table(("users", user.name), user.table or {})
+
+
+def _toml_table(path: tuple[str, ...], table: dict[str, Any]) -> Iterator[str]:
+    yield f"[{'.'.join(_key(name) for name in path)}]"
+    inner = {name: value for name, value in table.items() if isinstance(value, dict)}
+    for name, value in table.items():
+        if name not in inner:
+            yield f"{_key(name)} = {_value(value)}"
+    for name, tables in inner.items():  # `paths` and `mounts`: tables by path
+        for each, options in tables.items():
+            yield ""
+            yield from _toml_table((*path, name, each), options)
+
+
+def _yaml(users: Sequence[ImportedUser]) -> Iterator[str]:
+    yield "users:" if users else "users: {}"
+    for user in users:
+        yield from _comments(user, "  ")
+        yield f"  {_key(user.name)}:"
+        yield from _yaml_table(user.table or {}, "    ")
+
+
+def _yaml_table(table: dict[str, Any], indent: str) -> Iterator[str]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield f"{indent}{_key(name)}:"
+            yield from _yaml_table(value, indent + "  ")
+        else:
+            yield f"{indent}{_key(name)}: {_value(value)}"
+
+
+def _comments(user: ImportedUser, indent: str) -> Iterator[str]:
+    for reason in user.reasons:
+        yield f"{indent}# disabled: {reason}"
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _text(name)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return _text(str(value))
+
+
+def _text(text: str) -> str:
+    """In double quotes. What is not printable is escaped, so that editors and both parsers read the same."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in quoted) + '"'
