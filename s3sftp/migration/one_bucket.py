@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from s3sftp.auth.hook.transfer_family import AnswerProblem, HookHome
+from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes
 from s3sftp.errors import ConfigurationError
 
 
@@ -45,7 +45,7 @@ class OneBucket:
         if any(name in ("", ".", "..") for name in names):
             raise NotInStorage(f"{place.key[:200]!r} should be names joined by single '/', none of them '..'")
         try:
-            return HookHome(self.bucket, self.prefix).prefix_of(f"/{place.bucket}/{place.key}", file=file)
+            return UserHomes(self.bucket, self.prefix).prefix_of(f"/{place.bucket}/{place.key}", file=file)
         except AnswerProblem as problem:
             raise NotInStorage(str(problem)) from None
 
