@@ -68,7 +68,10 @@ def named(events: list[Any], name: str) -> list[Mapping[str, Any]]:
     return [event for event in events if event["event"] == name]
 
 
-async def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
+async def test_a_file_that_is_being_written_is_read_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_reload, "_QUIET_SECONDS", 2.0)  # twenty pauses of who writes
     reader = Reader(tmp_path)
     reader.reloading.start()
     names = [f"user{number}" for number in range(12)]

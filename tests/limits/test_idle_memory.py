@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -106,9 +107,13 @@ async def test_with_two_workers_an_idle_server_takes_at_most_115_mib(
         pid = server.process.pid
         await server.until(lambda: len(with_descendants(pid)) == 3, "the template to rest")
         processes = with_descendants(pid)
-        taken = {pid: shared_fairly(pid) for pid in processes}
-        told = ", ".join(f"{pid}: {size / MIB:.1f} MiB" for pid, size in taken.items())
+        for last in (*(False,) * 20, True):  # what the start needed is given back when there is time
+            taken = {pid: shared_fairly(pid) for pid in processes}
+            told = ", ".join(f"{pid}: {size / MIB:.1f} MiB" for pid, size in taken.items())
+            if sum(taken.values()) <= 115 * MIB:
+                break
+            assert not last, told
+            await asyncio.sleep(0.5)
         print(f"idle with two workers: {sum(taken.values()) / MIB:.1f} MiB of PSS ({told})")
-        assert sum(taken.values()) <= 115 * MIB, told
     finally:
         server.close()
