@@ -201,7 +201,7 @@ _MAKERS: dict[str, Callable[[ServerOptions], Backend]] = {
 def hook_home(options: ServerOptions) -> HookHome:
     """Where in the storage the users of the hook may have their directories."""
     bucket = options.hook.bucket if options.hook is not None else ""
-    storages = frozenset(options.storage_names)
+    storages = {name: (each.bucket, each.prefix) for name, each in options.storages.items()}
     if options.backend != "s3" or options.s3 is None:
         return HookHome(bucket, storages=storages)
     return HookHome(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode(), storages)

@@ -81,7 +81,7 @@ class AnswerReader:
         for prefix in (identity.prefix or "", *(mount.prefix for mount in identity.mounts)):
             self._home.check(prefix)
         for mount in identity.mounts:
-            if mount.storage not in self._home.storages:
+            if mount.storage and mount.storage not in self._home.storages:
                 raise AnswerProblem(f"mount {mount.path!r}: there is no storage {mount.storage!r}")
         try:
             identity.tree()
