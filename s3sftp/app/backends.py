@@ -213,9 +213,9 @@ _MAKERS: dict[str, Callable[[ServerOptions], Backend]] = {
 
 
 def user_homes(options: ServerOptions, bucket: str) -> UserHomes:
-    """Where in the storage the users of a source may have their directories. `bucket` is the name of the
-    bucket in its answers; empty: `s3.bucket`."""
-    storages = frozenset(options.storage_names)
+    """Where in the storages the users of a source may have their directories. `bucket` is the name of the
+    first storage's bucket in its answers; empty: `s3.bucket`."""
+    storages = {name: (each.bucket, each.prefix) for name, each in options.storages.items()}
     if options.backend != "s3" or options.s3 is None:
         return UserHomes(bucket, storages=storages)
     return UserHomes(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode(), storages)

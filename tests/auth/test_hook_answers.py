@@ -15,7 +15,7 @@ from s3sftp.auth.hook import HookOptions
 from s3sftp.auth.hook.answers import AnswerReader
 from s3sftp.auth.hook.requests import Question
 from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes
-from s3sftp.fs import Mount
+from s3sftp.fs import Mount, VirtualPath
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 LINE = KEY.export_public_key().decode().strip()
@@ -325,8 +325,41 @@ def test_a_mount_is_in_a_storage_that_is_configured() -> None:
         "authenticated": True,
         "user": {"mounts": {"/old": {"prefix": "bob/", "storage": "archive"}}},
     }
-    home = replace(HOME, storages=frozenset({"", "archive"}))
+    home = replace(HOME, storages={"archive": ("old", "")})
     found = account(answer, home=home)
     assert found is not None
     assert found.identity.tree().storages == {"archive"}
     assert "mount '/old': there is no storage 'archive'" in problem(answer)
+
+
+STORAGES = {"archive": ("old", "top/"), "other": ("shared", "a/"), "third": ("shared", "b/")}
+
+
+@pytest.mark.parametrize(
+    ("home", "storage", "key"),
+    [
+        ("/amzn-s3-demo-bucket/bob", "", b"bob"),
+        ("/old/top/bob", "archive", b"bob"),
+        ("/old/top", "archive", b""),
+        ("/shared/b/bob", "third", b"bob"),
+    ],
+)
+def test_a_directory_of_transfer_family_is_in_the_storage_of_its_bucket(
+    home: str, storage: str, key: bytes
+) -> None:
+    where = replace(HOME, storages=STORAGES)
+    details = [{"Entry": "/", "Target": home}]
+    for answer in (
+        {"Role": ROLE, "HomeDirectory": home},
+        {"Role": ROLE, "HomeDirectoryType": "LOGICAL", "HomeDirectoryDetails": json.dumps(details)},
+    ):
+        found = account(answer, home=where)
+        assert found is not None
+        place = found.identity.tree().place_to_look_at(VirtualPath.parse(b"/"))
+        assert (place.storage, place.key) == (storage, key)
+
+
+@pytest.mark.parametrize("home", ["/none/bob", "/old/bob", "/shared/c/bob", "/old/top/{x}", "old/top/bob"])
+def test_a_directory_in_the_bucket_of_no_storage_is_refused(home: str) -> None:
+    where = replace(HOME, storages=STORAGES)
+    assert problem({"Role": ROLE, "HomeDirectory": home}, home=where).startswith("HomeDirectory: ")

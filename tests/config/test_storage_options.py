@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,21 @@ def test_a_user_with_more_mounts_than_a_session_policy_holds_is_named(tmp_path: 
     assert "users.acme: the session policy for [storages.archive] has" in said
     assert "STS takes 2048" in said
     assert load_options(written(tmp_path, ARCHIVE + role + "".join(mounts[:2])), {}).storages
+
+
+def test_the_configurations_of_the_page_are_taken(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/storages.md").read_text("utf-8")
+    key = START.split('["')[1].split('"]')[0]
+    whole, root, role = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    file = tmp_path / "s3sftp.toml"
+    login = f"[users.bob]\nauthorized_keys = ['{key}']\n"
+    file.write_text(whole.replace("ssh-ed25519 AAAA… ops@acme.example", key) + login + root, "utf-8")
+    environment = {
+        f"S3SFTP_STORAGES__PARTNER__{option}": "x" for option in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+    }
+    options = load_options(file, environment)
+    assert options.storage_names == ("", "archive", "partner")
+    assert {mount.storage for mount in options.users["acme"].mounts.values()} == {"", "archive", "partner"}
+    assert options.storages["partner"].access_key_id is not None
+    file.write_text(START + role, "utf-8")
+    assert load_options(file, {}).storages["partner"].session_policies

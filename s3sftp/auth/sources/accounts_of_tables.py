@@ -36,7 +36,7 @@ def _require_usable(identity: Identity, home: UserHomes) -> None:
     for prefix in (identity.prefix or "", *(mount.prefix for mount in identity.mounts)):
         home.check(prefix)
     for mount in identity.mounts:
-        if mount.storage not in home.storages:
+        if mount.storage and mount.storage not in home.storages:
             raise AnswerProblem(f"mount {mount.path!r}: there is no storage {mount.storage!r}")
     try:
         identity.tree()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -42,11 +43,28 @@ class UserHomes:
     """The storage's own prefix in the bucket, empty or ending in `/`."""
     reserved: str = ""
     """A directory at the top of the storage that no user may have; empty if there is none."""
-    storages: frozenset[str] = frozenset({""})
-    """The names that the storage of a mount may have."""
+    storages: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    """Bucket and prefix of the further storages, by name."""
+
+    def place_of(self, path: str, *, file: bool = False) -> dict[str, str]:
+        """The options `prefix` and, unless it is the storage without a name, `storage` of a mount for a path
+        such as `/bucket/acme/inbox`.
+
+        Raises AnswerProblem: if it is in the bucket of no storage, or not below a storage's prefix.
+        """
+        bucket, _, key = path.removeprefix("/").partition("/")
+        below = key if file or not key or key.endswith("/") else f"{key}/"
+        for name, (other, prefix) in self.storages.items():
+            is_there = path.startswith("/") and bucket == other and below.startswith(prefix)
+            if is_there and bucket != self.bucket:
+                if any(brace in key for brace in "{}"):
+                    raise AnswerProblem(f"{path[:200]!r} should have no braces")
+                return {"prefix": below.removeprefix(prefix), "storage": name}
+        return {"prefix": self.prefix_of(path, file=file)}
 
     def prefix_of(self, path: str, *, file: bool = False) -> str:
-        """The prefix in the storage for a path such as `/bucket/acme/inbox`, or the key for that of a file.
+        """The prefix in the storage without a name for a path such as `/bucket/acme/inbox`, or the key for
+        that of a file.
 
         Raises AnswerProblem: if it is not in the bucket, or not below the storage's prefix.
         """
@@ -134,9 +152,10 @@ def _tree(fields: _Answer, home: UserHomes) -> Mapping[str, Any]:
     if fields.HomeDirectoryType == "LOGICAL" or fields.HomeDirectoryDetails:
         return _logical_tree(fields.HomeDirectoryDetails, home)
     try:
-        return {"prefix": home.prefix_of(fields.HomeDirectory)}
+        place = home.place_of(fields.HomeDirectory)
     except AnswerProblem as problem:
         raise AnswerProblem(f"HomeDirectory: {problem}") from None
+    return {"mounts": {"/": place}} if "storage" in place else place
 
 
 def _logical_tree(details: str, home: UserHomes) -> Mapping[str, Any]:
@@ -157,13 +176,15 @@ def _logical_tree(details: str, home: UserHomes) -> Mapping[str, Any]:
             )
         file = entry.Type == "FILE"
         try:
-            mounts[entry.Entry] = {"prefix": home.prefix_of(entry.Target, file=file), "file": file}
+            mounts[entry.Entry] = {**home.place_of(entry.Target, file=file), "file": file}
         except AnswerProblem as problem:
             raise AnswerProblem(f"HomeDirectoryDetails: Target {problem}") from None
     if not mounts:
         raise AnswerProblem("HomeDirectoryDetails has no entry")
-    root = {} if "/" not in mounts or mounts["/"]["file"] else {"prefix": mounts.pop("/")["prefix"]}
-    return {**root, "mounts": mounts}
+    root = mounts.get("/")
+    if root is None or root["file"] or "storage" in root:
+        return {"mounts": mounts}
+    return {"prefix": mounts.pop("/")["prefix"], "mounts": mounts}
 
 
 def _problems(errors: ValidationError) -> str:
