@@ -35,7 +35,7 @@ config.users would be readable by all who may read ConfigMaps: put users into us
 config.s3.{{ $option }} would be readable by all who may read ConfigMaps: put it into a Secret and name that in credentials.existingSecret
 {{- end }}
 {{- end }}
-{{- $elsewhere := or (dig "users_file" "" ($config.auth | default dict)) (dig "users_dir" "" ($config.auth | default dict)) (dig "url" "" ($config.hook | default dict)) }}
+{{- $elsewhere := or (dig "users_file" "" ($config.auth | default dict)) (dig "users_dir" "" ($config.auth | default dict)) (dig "url" "" ($config.hook | default dict)) (dig "users_table" "" ($config.dynamodb | default dict)) (dig "prefix" "" ($config.secrets_manager | default dict)) }}
 {{- if not (or $users.inline $users.existingSecret $users.externalSecret.enabled $users.csi.enabled $elsewhere) }}
 there are no users: give users.inline, users.existingSecret, users.externalSecret or users.csi
 {{- end }}
