@@ -10,6 +10,7 @@ import click
 
 from s3sftp.app.backends import check_backend
 from s3sftp.app.options import Configuration, ServerOptions
+from s3sftp.app.user_sources import check_sources
 from s3sftp.app.user_tables import UserTables
 from s3sftp.auth import BadKey, Logins
 from s3sftp.backends.findings import Finding, State
@@ -24,7 +25,7 @@ from s3sftp.telemetry.logs import printable
 @click.command()
 @storage_flags
 @click.option("--backend", help="As for `serve`.")
-@click.option("--offline", is_flag=True, help="Look at the configuration alone: ask no storage.")
+@click.option("--offline", is_flag=True, help="Look at the configuration alone: ask no storage and no AWS.")
 @click.option("--user", help="Name of a user, as for `serve`.")
 @click.option("--authorized-keys", metavar="FILE", help="Public keys of --user.")
 @click.option("--password-hash", metavar="HASH", help="Password of --user.")
@@ -33,19 +34,24 @@ def check(*, offline: bool, **flags: Any) -> None:
 
     Can every file of users be read, and every key in it be used? Is a weak algorithm offered? May files of
     the bucket be read, written, listed and removed? Is it safe? What is missing? For another storage the
-    command checks only that it starts and that its root can be listed, and writes nothing. With --offline it
-    checks only what is configured: options, users, keys, host keys. Exits with 0 if the server would work,
-    with 1 if not, with 2 if the configuration is wrong.
+    command checks only that it starts and that its root can be listed, and writes nothing. May users in
+    DynamoDB and Secrets Manager be looked up? With --offline it checks only what is configured: options,
+    users, keys, host keys. Exits with 0 if the server would work, with 1 if not, with 2 if the configuration
+    is wrong.
     """
     configuration = ConfigurationReader(**flags, needs_users=False).read(SourceFiles())
     options = configuration.options
     configure_logging(options.log.model_copy(update={"level": "error"}))
-    of_storage = _unasked(configuration) if offline else run(check_backend(options))
+    asked = _unasked(configuration) if offline else run(_ask(options))
     of_users = of_logins(configuration.logins, configuration.tables, has_other_users=options.has_other_users)
-    findings = [*_of_algorithms(options), *of_users, *of_storage]
+    findings = [*_of_algorithms(options), *of_users, *asked]
     for line in table(findings):
         click.echo(line)
     sys.exit(1 if any(finding.state == "failed" for finding in findings) else 0)
+
+
+async def _ask(options: ServerOptions) -> list[Finding]:
+    return [*await check_sources(options), *await check_backend(options)]
 
 
 def _of_algorithms(options: ServerOptions) -> list[Finding]:

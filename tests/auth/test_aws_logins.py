@@ -24,6 +24,7 @@ from tests.support.clients import Clients
 from tests.support.hook_server import Hook, running_hook, says
 from tests.support.s3_client import S3
 from tests.support.server import Server
+from tests.support.ssh_ca import certify, make_key, public_line
 
 PASSWORD = "Password1234"
 SERVICES = ["dynamodb", "secrets_manager"]
@@ -194,6 +195,23 @@ async def test_rights_and_rules_of_a_record_hold(
             there.put(service, user, **record, **rule)
             assert (await openssh(port, "ls", user=user, password=PASSWORD)).status != 0
         assert there.server.count("login.accepted") == 2
+
+
+@EITHER
+async def test_openssh_logs_in_by_a_certificate_of_a_ca_in_the_record(
+    seaweed: Store, moto: Store, bucket: str, tmp_path: Path, aws: Aws, service: str
+) -> None:
+    ca = make_key(tmp_path, "ca")
+    sources = {service: source(aws, service, moto.endpoint_url)}
+    async with site(tmp_path, seaweed, bucket, aws, sources) as there:
+        trusted = f"cert-authority {public_line(ca)}"
+        there.put(service, "bob", prefix="bob/", authorized_keys=[trusted])
+        Path(f"{there.bob.key_file}.pub").write_text(f"{there.line}\n")
+        assert (await there.clients.sftp("ls")).status != 0
+        certify(ca, there.bob.key_file, principals="carol")
+        assert (await there.clients.sftp("ls")).status != 0
+        certify(ca, there.bob.key_file, principals="bob")
+        (await there.clients.sftp("ls")).ok()
 
 
 async def test_sources_are_asked_in_order_and_none_takes_over_a_name(

@@ -148,9 +148,7 @@ async def test_a_table_may_call_its_key_otherwise(moto: Store, aws: Aws, relay: 
 
 
 @EITHER
-async def test_codes_and_certificates_are_verified_as_those_of_configured_users(
-    aws: Aws, relay: Relay, service: str
-) -> None:
+async def test_codes_are_verified_as_those_of_configured_users(aws: Aws, relay: Relay, service: str) -> None:
     secret = pyotp.random_base32()
     put(aws, service, "bob", OWN_FORM_ALL | {"totp_secret": secret})
     async with users_of(aws, service, relay.url) as users:

@@ -256,6 +256,19 @@ def test_what_is_no_value_is_refused_by_its_name(chart: Chart, case: str) -> Non
     refused.match(name)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"hook": {"url": "https://users.example.com/"}},
+        {"dynamodb": {"users_table": "sftp-users"}},
+        {"secrets_manager": {"prefix": "aws/transfer/s-0123/"}},
+    ],
+    ids=lambda source: next(iter(source)),
+)
+def test_users_of_another_source_are_enough(chart: Chart, source: dict[str, Any]) -> None:
+    assert chart.objects({"config": {"s3": {"bucket": "acme"}, **source}})
+
+
 def test_everything_that_is_wrong_is_said_at_once(chart: Chart) -> None:
     with pytest.raises(Refused) as refused:
         chart.text({"terminationGracePeriodSeconds": 1, "hostKeys": {"generate": False}})

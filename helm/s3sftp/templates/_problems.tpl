@@ -45,7 +45,7 @@ config.storages.{{ $name }}.{{ $option }} would be readable by all who may read 
 {{- end }}
 {{- end }}
 {{- end }}
-{{- $elsewhere := or (dig "users_file" "" ($config.auth | default dict)) (dig "users_dir" "" ($config.auth | default dict)) (dig "url" "" ($config.hook | default dict)) }}
+{{- $elsewhere := or (dig "users_file" "" ($config.auth | default dict)) (dig "users_dir" "" ($config.auth | default dict)) (dig "url" "" ($config.hook | default dict)) (dig "users_table" "" ($config.dynamodb | default dict)) (dig "prefix" "" ($config.secrets_manager | default dict)) }}
 {{- if not (or $users.inline $users.existingSecret $users.externalSecret.enabled $users.csi.enabled $elsewhere) }}
 there are no users: give users.inline, users.existingSecret, users.externalSecret or users.csi
 {{- end }}

@@ -103,7 +103,7 @@ class AwsClient:
                 )
         config = AioConfig(
             connect_timeout=self._access.connect_timeout.total_seconds(),
-            read_timeout=self._limit.total_seconds(),
+            read_timeout=self._limit.total_seconds() + 1,  # `ask_repeatedly` ends it before
             max_pool_connections=MAX_CONNECTIONS,
             retries={"total_max_attempts": 1, "mode": "standard"},
             # would need to know the account before the first request
