@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import argon2
@@ -21,6 +22,7 @@ from s3sftp.auth import (
     hash_password,
     read_logins,
 )
+from s3sftp.auth.login_time import logins_at
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier, check_hash
 from tests.support.logs import capture_events
 
@@ -91,9 +93,9 @@ async def test_after_ten_wrong_codes_those_of_the_user_are_refused_for_an_hour(
     )
 
     async def accepted(name: str, code: str, seconds: float) -> bool:
-        clock = SimpleNamespace(monotonic=lambda: seconds, time=lambda: 2_000_000_000.0)
-        monkeypatch.setattr(configured_users, "time", clock)
-        return await known.by_code(name, code, "192.0.2.1") is not None
+        monkeypatch.setattr(configured_users, "time", SimpleNamespace(monotonic=lambda: seconds))
+        with logins_at(datetime.fromtimestamp(2_000_000_000, UTC)):
+            return await known.by_code(name, code, "192.0.2.1") is not None
 
     def right(name: str, steps: int = 0) -> str:
         return pyotp.TOTP(secrets[name]).at(2_000_000_000 + 30 * steps)
