@@ -33,7 +33,7 @@ _UNREACHABLE = (errors.StorageFailure, errors.TimedOut, errors.Busy)
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class WantedOperation:
     """An operation that is to be tried."""
 
     text: str
@@ -48,7 +48,7 @@ class Operation:
 class TriedOperation:
     """What would become of an operation."""
 
-    operation: Operation
+    operation: WantedOperation
     state: str
     """`allowed`, `refused`, or `unknown`: the storage did not say what is there."""
     reason: str | None = None
@@ -61,19 +61,19 @@ class TriedOperation:
     """The name that the file would get, if it is not the one that the client gave."""
 
 
-_Run = Callable[[FileSystem, Operation], Awaitable[str | None]]
+_Run = Callable[[FileSystem, WantedOperation], Awaitable[str | None]]
 """Performs an operation; returns the path that a file gets instead of the one given, if it does."""
 
 
-async def _put(files: FileSystem, operation: Operation) -> str | None:
+async def _put(files: FileSystem, operation: WantedOperation) -> str | None:
     return await _write(files, operation, WriteMode(truncate=True))
 
 
-async def _append(files: FileSystem, operation: Operation) -> str | None:
+async def _append(files: FileSystem, operation: WantedOperation) -> str | None:
     return await _write(files, operation, WriteMode(append=True))
 
 
-async def _write(files: FileSystem, operation: Operation, mode: WriteMode) -> str | None:
+async def _write(files: FileSystem, operation: WantedOperation, mode: WriteMode) -> str | None:
     (path,) = operation.paths
     upload = await files.open_writer(path, mode)
     try:
@@ -87,56 +87,56 @@ async def _write(files: FileSystem, operation: Operation, mode: WriteMode) -> st
     return str(upload.path) if upload.path != path else None
 
 
-async def _get(files: FileSystem, operation: Operation) -> str | None:
+async def _get(files: FileSystem, operation: WantedOperation) -> str | None:
     reader = await files.open_reader(*operation.paths)
     await reader.close()
     return None
 
 
-async def _ls(files: FileSystem, operation: Operation) -> str | None:
+async def _ls(files: FileSystem, operation: WantedOperation) -> str | None:
     listing = await files.open_dir(*operation.paths)
     await listing.close()
     return None
 
 
-async def _stat(files: FileSystem, operation: Operation) -> str | None:
+async def _stat(files: FileSystem, operation: WantedOperation) -> str | None:
     await files.stat(*operation.paths)
     return None
 
 
-async def _rm(files: FileSystem, operation: Operation) -> str | None:
+async def _rm(files: FileSystem, operation: WantedOperation) -> str | None:
     await files.remove(*operation.paths)
     return None
 
 
-async def _mkdir(files: FileSystem, operation: Operation) -> str | None:
+async def _mkdir(files: FileSystem, operation: WantedOperation) -> str | None:
     await files.make_dir(*operation.paths)
     return None
 
 
-async def _rmdir(files: FileSystem, operation: Operation) -> str | None:
+async def _rmdir(files: FileSystem, operation: WantedOperation) -> str | None:
     await files.remove_dir(*operation.paths)
     return None
 
 
-async def _rename(files: FileSystem, operation: Operation) -> str | None:
+async def _rename(files: FileSystem, operation: WantedOperation) -> str | None:
     source, target = operation.paths
     await files.rename(source, target, overwrite=True)
     return None
 
 
-async def _rename_new(files: FileSystem, operation: Operation) -> str | None:
+async def _rename_new(files: FileSystem, operation: WantedOperation) -> str | None:
     source, target = operation.paths
     await files.rename(source, target, overwrite=False)
     return None
 
 
-async def _setstat(files: FileSystem, operation: Operation) -> str | None:
+async def _setstat(files: FileSystem, operation: WantedOperation) -> str | None:
     await files.set_attributes(operation.paths[0], NewAttributes(mtime=time.time()))
     return None
 
 
-async def _truncate(files: FileSystem, operation: Operation) -> str | None:
+async def _truncate(files: FileSystem, operation: WantedOperation) -> str | None:
     await files.set_attributes(operation.paths[0], NewAttributes(size=operation.size))
     return None
 
@@ -168,7 +168,7 @@ USAGES = tuple(verb.usage for verb in _VERBS.values())
 """All operations, as they are written."""
 
 
-def parse_operation(text: str) -> Operation:
+def parse_operation(text: str) -> WantedOperation:
     """The operation that a text such as `put /inbox/x.csv` names.
 
     Raises ValueError: if it is none; says what would be right.
@@ -190,7 +190,7 @@ def parse_operation(text: str) -> Operation:
         paths = tuple(VirtualPath.parse(word.encode("utf-8", "surrogateescape")) for word in rest)
     except StorageError as error:
         raise ValueError(f"{text!r}: {error}") from None
-    return Operation(text, words[0], paths, size)
+    return WantedOperation(text, words[0], paths, size)
 
 
 def _bytes(text: str, size: str) -> int:
@@ -214,7 +214,7 @@ class OperationTrial:
             identity.user, address, session_id="test-login", attributes=identity.attributes
         )
 
-    async def run(self, operation: Operation) -> TriedOperation:
+    async def run(self, operation: WantedOperation) -> TriedOperation:
         """Try one operation, as the first one of a session."""
         volume = OpenStorage(DryRunBackend(self._storage), self._options)
         files = FileSystem(volume, self._identity.tree(), self._session)

@@ -42,13 +42,13 @@ class LoginReport:
     def lines(self) -> list[str]:
         """For people."""
         login = self.login
-        source = f"{login.source}" if login.source else "no source has this user"
+        source = f", of {login.source}" if login.source else ": no source has this user"
         place = f" ({self._where()})" if self._where() else ""
         rows = [
-            ("user", f"{login.user}: {source}{place}", ""),
+            ("user", f"{login.user}{source}{place}", ""),
             ("from", f"{self.address} at {self.time:%Y-%m-%d %H:%M:%S} UTC", ""),
             *self._of_credentials(),
-            ("login", "accepted" if login.identity else "refused", self._missing),
+            ("login", "accepted" if login.identity else f"refused{self._missing}", ""),
         ]
         if login.identity is not None:
             rows += self._of_rules(login.identity)
@@ -58,7 +58,7 @@ class LoginReport:
         lines = []
         for name, text, more in rows:
             lines.append(
-                printable(f"{name:{width}}  {text}{f'  {more}' if more else ''}".rstrip(), _MOST_CHARS)
+                printable(f"{name:{width}}  {text}{f' {more}' if more else ''}".rstrip(), _MOST_CHARS)
             )
         return lines
 
@@ -88,7 +88,7 @@ class LoginReport:
         missing = self.login.missing
         if not missing:
             return ""
-        return f"still missing: {' or '.join('+'.join(each) for each in missing)}"
+        return f": still missing: {' or '.join('+'.join(each) for each in missing)}"
 
     # ── credentials ─────────────────────────────────────────────────────────────────────────────────
 

@@ -20,9 +20,9 @@ import click
 from s3sftp.app.login_trial import Credentials, LoginTrial, TriedLogin
 from s3sftp.app.operation_trial import (
     USAGES,
-    Operation,
     OperationTrial,
     TriedOperation,
+    WantedOperation,
     parse_operation,
     storage_to_read,
 )
@@ -102,7 +102,7 @@ def test_login(
 async def _tried(
     configuration: Configuration,
     given: Credentials,
-    operations: Sequence[Operation],
+    operations: Sequence[WantedOperation],
     moment: datetime | None,
 ) -> LoginReport:
     complaints = _Complaints()
@@ -130,7 +130,7 @@ async def _login(configuration: Configuration, given: Credentials, complaints: _
 
 
 async def _operations(
-    configuration: Configuration, identity: Identity, address: str, operations: Sequence[Operation]
+    configuration: Configuration, identity: Identity, address: str, operations: Sequence[WantedOperation]
 ) -> list[TriedOperation]:
     options = configuration.options
     try:
@@ -161,7 +161,7 @@ class _Complaints(io.TextIOBase):
         return [f"{event}: {text}" if text else event for event, text in said]
 
 
-def _operation(text: str) -> Operation:
+def _operation(text: str) -> WantedOperation:
     try:
         return parse_operation(text)
     except ValueError as error:

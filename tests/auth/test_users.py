@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import argon2
@@ -22,6 +23,7 @@ from s3sftp.auth import (
     passwords,
     read_logins,
 )
+from s3sftp.auth.login_time import logins_at
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier, check_hash
 from tests.support.logs import capture_events
 
@@ -92,9 +94,9 @@ async def test_after_ten_wrong_codes_those_of_the_user_are_refused_for_an_hour(
     )
 
     async def accepted(name: str, code: str, seconds: float) -> bool:
-        clock = SimpleNamespace(monotonic=lambda: seconds, time=lambda: 2_000_000_000.0)
-        monkeypatch.setattr(account_verifier, "time", clock)
-        return await known.by_code(name, code, "192.0.2.1") is not None
+        monkeypatch.setattr(account_verifier, "time", SimpleNamespace(monotonic=lambda: seconds))
+        with logins_at(datetime.fromtimestamp(2_000_000_000, UTC)):
+            return await known.by_code(name, code, "192.0.2.1") is not None
 
     def right(name: str, steps: int = 0) -> str:
         return pyotp.TOTP(secrets[name]).at(2_000_000_000 + 30 * steps)

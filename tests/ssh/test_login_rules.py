@@ -12,7 +12,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from s3sftp.auth import UserOptions, auth_gateway
+from s3sftp.auth import UserOptions, login_time
 from s3sftp.ssh import connection, listener
 from tests.ssh.listener_harness import (
     ALICES_KEY,
@@ -173,10 +173,10 @@ async def test_the_end_of_the_hours_ends_no_session_and_admits_no_new_one(
 ) -> None:
     monkeypatch.setattr(listener, "_EXPIRY_SECONDS", 0.02)
     monday = datetime(2027, 1, 11, 18, 59, tzinfo=UTC)
-    at(monkeypatch, monday, auth_gateway, connection, listener)
+    at(monkeypatch, monday, login_time, connection, listener)
     async with listener_harness(users=user(hours=["Mon 07:00-19:00"])) as house:
         async with await house.connect() as alice, alice.start_sftp_client() as sftp:
-            at(monkeypatch, monday + timedelta(minutes=1), auth_gateway, connection, listener)
+            at(monkeypatch, monday + timedelta(minutes=1), login_time, connection, listener)
             await asyncio.sleep(0.2)
             assert await sftp.listdir("/")
             with pytest.raises(asyncssh.ChannelOpenError):
