@@ -97,7 +97,7 @@ class Filters(Input):
     bandwidth_limits: Annotated[tuple[dict[str, Any], ...], _MANY] = ()
 
 
-class Limits(Input):
+class NumericLimits(Input):
     """Numbers that a user or a group has; 0 is no limit."""
 
     max_sessions: Int64 = 0
@@ -113,7 +113,7 @@ class Limits(Input):
 Permissions = dict[Text, Texts]
 
 
-class GroupSettings(Limits):
+class GroupSettings(NumericLimits):
     """What a group gives to its users."""
 
     filters: Filters = Filters()
@@ -137,7 +137,7 @@ class GroupMapping(Input):
     type: Annotated[int, Field(ge=1, le=3)]
 
 
-class User(Limits):
+class User(NumericLimits):
     """A user."""
 
     username: Text

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s3sftp.migration.findings import UserFindings
-from s3sftp.migration.sftpgo_dump import Filesystem, Folder, Group, Limits, PatternsFilter, User
+from s3sftp.migration.sftpgo_dump import Filesystem, Folder, Group, NumericLimits, PatternsFilter, User
 
 _PRIMARY, _SECONDARY = 1, 2
 _DAY_MS = 86_400_000
@@ -69,7 +69,7 @@ def _with_primary(user: User, group: Group) -> User:
     settings = group.user_settings
     changes: dict[str, Any] = {
         name: getattr(settings, name)
-        for name in Limits.model_fields
+        for name in NumericLimits.model_fields
         if name not in _TRANSFERS and not getattr(user, name)
     }
     if not any(getattr(user, name) for name in _TRANSFERS):

@@ -21,7 +21,7 @@ class AnswerProblem(Exception):
     """The answer of a source of users cannot be used; the text says why, for the operator."""
 
 
-class LimitOptions(Protocol):
+class GrantOptions(Protocol):
     """What to do with limits that the server does not enforce: options of a source."""
 
     @property
@@ -115,7 +115,7 @@ _ENTRIES = TypeAdapter(list[_Entry])
 
 
 def table_of(
-    answer: Mapping[str, Any], options: LimitOptions, home: UserHomes, group: str = "hook"
+    answer: Mapping[str, Any], options: GrantOptions, home: UserHomes, group: str = "hook"
 ) -> Mapping[str, Any] | None:
     """The table of the user whom the answer describes. None: the source has refused the login. `group` is the
     name of the options, for texts.
@@ -132,7 +132,7 @@ def table_of(
     return {**_tree(fields, home), "authorized_keys": fields.PublicKeys}
 
 
-def _refuse_what_is_not_honoured(fields: _Answer, options: LimitOptions, group: str) -> None:
+def _refuse_what_is_not_honoured(fields: _Answer, options: GrantOptions, group: str) -> None:
     if options.role == "refuse":
         raise AnswerProblem(
             f'it has a Role, and the server assumes no roles: {group}.role = "ignore" accepts such logins,'
