@@ -67,9 +67,9 @@ def page() -> str:
 _STORAGES = """
 ## `[storages.NAME]`
 
-Further buckets, by the names that users' mounts have as `storage`: [several storages](storages.md). A name has up to 40
-lower-case letters, digits, `-` and `_`. Each has all options of `[s3]`, and none of the values that stand there: in the
-environment `S3SFTP_STORAGES__NAME__BUCKET` and so on.
+Further buckets, by the names that users' mounts have as `storage`: [several storages](storages.md). A name
+has up to 40 lower-case letters, digits, `-` and `_`. Each has all options of `[s3]`, and none of the values
+that stand there: in the environment `S3SFTP_STORAGES__NAME__BUCKET` and so on.
 """
 
 
