@@ -157,6 +157,8 @@ class ConfigReloader:
         self._logins = found.logins
         self._interval = found.options.server.reload_interval
         self._log_changes(changes, asked or bool(self._problems))
+        if tap.is_read:  # of ten thousand users it takes a second
+            await asyncio.to_thread(_observe_changes, changes)
         self._problems = ()
         self._reloaded(True, len(self._logins.accounts))
 
@@ -206,7 +208,6 @@ class ConfigReloader:
         )
         for user, change in list(changes.changes.items())[:MAX_CHANGES]:
             _log.info("user.changed", user=user, **_fields(change))
-        _observe_changes(changes)
         if changes.need_restart:
             _log.warning(
                 "config.restart_required",

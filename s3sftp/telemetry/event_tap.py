@@ -3,7 +3,8 @@
     _log.info("login.failed", …) ──┬──► log, if its level is low enough
     observe("user.added", …) ──────┴──► reader of the events with these names
 
-The reader is called where the event occurs, on the event loop too, so it must neither wait nor raise.
+The reader is called where the event occurs, on the event loop and in threads, so it must neither wait nor
+raise.
 """
 
 from __future__ import annotations
