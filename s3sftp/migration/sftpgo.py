@@ -16,12 +16,13 @@ from s3sftp.migration.json_input import checked, read_json
 from s3sftp.migration.one_bucket import BucketPlace, NotInStorage, OneBucket, the_bucket
 from s3sftp.migration.sftpgo_dump import S3_PROVIDER, Dump, Filesystem, Folder, Group, User
 from s3sftp.migration.sftpgo_groups import with_groups
+from s3sftp.migration.sftpgo_limits import limits_of
 from s3sftp.migration.sftpgo_logins import login_of
-from s3sftp.migration.sftpgo_others import report_fields, report_limits, report_lists
+from s3sftp.migration.sftpgo_others import report_fields, report_lists
 from s3sftp.migration.sftpgo_rights import access_of, clean_path
 from s3sftp.migration.user_tables import finished
 
-IGNORABLE = ("bandwidth", "credentials", "ip-lists", "quota", "sessions", "transfer")
+IGNORABLE = ("bandwidth", "credentials", "ip-lists", "quota", "transfer")
 """Restrictions that the operator may give up."""
 _PROVIDERS = {
     0: "on a local disk",
@@ -141,7 +142,6 @@ def _user(
     findings: UserFindings,
 ) -> ImportedUser:
     report_fields(original, groups, findings)
-    report_limits(user, findings)
     most = user.filters.max_upload_file_size
     access = access_of(user.permissions, user.filters.file_patterns, findings)
     mounts, paths = _mounts(user, bucket, findings), access.pop("paths")
@@ -149,6 +149,7 @@ def _user(
         **login_of(user, options.timezone, findings),
         "prefix": _prefix(user.filesystem, "", bucket, "filesystem", findings),
         "max_file_bytes": most if most > 0 else None,
+        "limits": limits_of(user, findings),
         **access,
         "directories": [each for each in access["directories"] if f"/{each}" not in mounts] or None,
         "paths": {path: rule for path, rule in paths.items() if path not in mounts} or None,

@@ -13,17 +13,6 @@ from s3sftp.migration.sftpgo_dump import S3_PROVIDER, Filesystem, Folder, Group,
 
 _MEMBERSHIP = 3
 _ALLOW_LIST, _DEFENDER = 1, 2
-_LIMITS = {
-    "max_sessions": "sessions",
-    "quota_size": "quota",
-    "quota_files": "quota",
-    "upload_bandwidth": "bandwidth",
-    "download_bandwidth": "bandwidth",
-    "upload_data_transfer": "transfer",
-    "download_data_transfer": "transfer",
-    "total_data_transfer": "transfer",
-}
-"""Limits that users have nowhere here, and the name by which the operator gives them up."""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -55,17 +44,6 @@ _INTERNAL_OF_FILESYSTEMS = _names("osconfig gcsconfig azblobconfig cryptconfig s
 _INTERNAL_OF_FOLDERS = _INTERNAL | _names("mapped_path description users groups")
 _INTERNAL_OF_GROUPS = _INTERNAL | _names("description users admins")
 _NONE = _names("")
-
-
-def report_limits(user: User, findings: UserFindings) -> None:
-    """Limits of the user, which has the settings of its groups."""
-    for name, kind in _LIMITS.items():
-        if (value := getattr(user, name)) > 0:
-            findings.disable(name, f"{value}: users have no such limit here", unless_ignored=kind)
-    if user.filters.bandwidth_limits:
-        findings.disable(
-            "filters.bandwidth_limits", "users have no such limit here", unless_ignored="bandwidth"
-        )
 
 
 def report_lists(entries: Sequence[IpListEntry], findings: UserFindings) -> None:

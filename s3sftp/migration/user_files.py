@@ -53,15 +53,16 @@ def _toml(users: Sequence[ImportedUser]) -> Iterator[str]:
 
 
 def _toml_table(path: tuple[str, ...], table: dict[str, Any]) -> Iterator[str]:
-    yield f"[{'.'.join(_key(name) for name in path)}]"
     inner = {name: value for name, value in table.items() if isinstance(value, dict)}
+    of_user = len(path) == 2
+    if of_user or not table or len(inner) < len(table):  # `paths` and `mounts` have tables alone
+        yield from [] if of_user else [""]
+        yield f"[{'.'.join(_key(name) for name in path)}]"
     for name, value in table.items():
         if name not in inner:
             yield f"{_key(name)} = {_value(value)}"
-    for name, tables in inner.items():  # `paths` and `mounts`: tables by path
-        for each, options in tables.items():
-            yield ""
-            yield from _toml_table((*path, name, each), options)
+    for name, value in inner.items():
+        yield from _toml_table((*path, name), value)
 
 
 def _yaml(users: Sequence[ImportedUser]) -> Iterator[str]:

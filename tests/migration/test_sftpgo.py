@@ -66,7 +66,7 @@ def test_every_user_of_a_real_export_is_imported_or_named_with_the_reason() -> N
         ]
         for user in report["users"]
     }
-    assert reasons["initech"] == ["max_sessions", "quota_size", "upload_bandwidth"]
+    assert reasons["initech"] == ["quota_size"]
     assert reasons["hooli"] == ["filesystem.s3config"]
     assert reasons["wayne"] == ["filters.denied_protocols"]
     assert "filesystem" in reasons["pied-piper"]

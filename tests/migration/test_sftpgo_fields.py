@@ -62,8 +62,7 @@ def fields_that_disable(found: ImportedUser) -> list[str]:
     [
         ("quota_size", 1),
         ("quota_files", 1),
-        ("max_sessions", 1),
-        ("upload_bandwidth", 1),
+        ("upload_bandwidth", 15),
         ("download_bandwidth", 1),
         ("upload_data_transfer", 1),
         ("download_data_transfer", 1),
@@ -90,6 +89,23 @@ def test_a_restriction_without_equivalent_disables_the_user(field: str, value: A
     is_filter = top == "filters"
     found = one(tmp_path, **({top: {inner: value}} if is_filter else {top: value}))
     assert field in fields_that_disable(found), found.findings
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "limit", "narrower"),
+    [
+        ("max_sessions", 3, {"max_sessions": 3}, []),
+        ("upload_bandwidth", 512, {"upload_bytes_per_second": 512 * 1024}, ["upload_bandwidth"]),
+        ("download_bandwidth", 16, {"download_bytes_per_second": 16 * 1024}, ["download_bandwidth"]),
+    ],
+)
+def test_a_limit_with_an_equivalent_is_carried_over(
+    field: str, value: int, limit: dict[str, int], narrower: list[str], tmp_path: Path
+) -> None:
+    found = one(tmp_path, **{field: value})
+    assert table(found)["limits"] == limit
+    assert not found.reasons
+    assert [each.field for each in found.findings if each.kind == "narrower"] == narrower
 
 
 @pytest.mark.parametrize(
