@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from s3sftp.backends.contract import Finish, WriteIntent
+from s3sftp.backends.contract import Finish, Session, WriteIntent
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import IsADirectory, NotFound
 from s3sftp.telemetry import Costs, charging
@@ -166,6 +167,38 @@ async def test_a_directory_that_a_session_stores_files_in_is_looked_up_once_in_a
     await put(backend, "new/f", b"x")
     with costing(proxy, ListObjectsV2=1):  # which is likely a directory, so no HEAD goes before
         assert (await backend.recent_info(place("new"), ALICE)).is_dir
+
+
+async def test_a_directory_that_a_user_stores_files_in_on_several_connections_is_looked_up_by_one_of_them(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    """rclone holds a lock over all its transfers while it looks at it, on any of its connections."""
+    await s3.put("tenant/d/there", b"x")
+    with costing(proxy, HeadObject=1, ListObjectsV2=1):
+        await backend.recent_info(place("d"), another_session("second"))
+    await put(backend, "d/f", b"x")
+    with costing(proxy):
+        assert (await backend.recent_info(place("d"), ALICE)).is_dir
+    with costing(proxy, ListObjectsV2=1):  # it has changed nothing there, so it gets the store's answer
+        assert (await backend.recent_info(place("d"), another_session("third"))).is_dir
+
+
+async def test_a_directory_that_one_session_has_missed_answers_no_other_of_the_user(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    await put(backend, "d/f", b"x")
+    assert (await backend.recent_info(place("d"), another_session("second"))).is_dir
+    await s3.delete("tenant/d/f")  # by somebody else
+    with costing(proxy):
+        assert (await backend.recent_info(place("d"), ALICE)).is_dir
+    for session in (another_session("third"), ALICE):
+        with pytest.raises(NotFound):
+            await backend.recent_info(place("d"), session)
+
+
+def another_session(session_id: str) -> Session:
+    """A session of the same user."""
+    return replace(ALICE, session_id=session_id)
 
 
 async def test_what_rclone_does_after_an_upload_asks_for_nothing_that_is_known(

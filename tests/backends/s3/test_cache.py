@@ -16,6 +16,7 @@ FILE = FileInfo.file(1, version='"a"')
 OTHER = FileInfo.file(2, version='"b"')
 DIRECTORY = FileInfo.directory()
 ALICE, BOB = Session("alice", session_id="1"), Session("bob", session_id="2")
+ALICE_TOO = Session("alice", session_id="3")
 
 
 class Clock:
@@ -96,8 +97,7 @@ def put(cache: MetadataCache, key: str, session: Session = ALICE) -> None:
 
 
 def answers(cache: MetadataCache, key: str, session: Session = ALICE) -> bool:
-    fact = cache.get(key, session)
-    return fact is not None and cache.may_answer(key, session, fact)
+    return cache.answer(key, session) is not None
 
 
 def test_a_directory_answers_while_it_was_looked_up_and_changed_in_a_moment_ago(
@@ -122,6 +122,61 @@ def test_a_directory_that_another_session_has_changed_in_answers_no_other(cache:
     look_up(cache, "d")
     put(cache, "d/f", BOB)
     assert not answers(cache, "d")
+    look_up(cache, "d", ALICE_TOO)
+    assert not answers(cache, "d")
+
+
+def test_a_directory_that_a_session_has_changed_in_answers_by_what_another_of_the_user_looked_up(
+    cache: MetadataCache, clock: Clock
+) -> None:
+    put(cache, "d/f", ALICE_TOO)
+    put(cache, "d/g", BOB)
+    look_up(cache, "d")
+    assert answers(cache, "d", ALICE_TOO)
+    assert not answers(cache, "d", BOB), "another user's"
+    clock.now = 1.9
+    put(cache, "d/f", ALICE_TOO)
+    clock.now = 2.0
+    assert not answers(cache, "d", ALICE_TOO), "it is older than cache_ttl"
+
+
+def test_the_latest_lookup_of_a_user_counts(cache: MetadataCache, clock: Clock) -> None:
+    early = cache.read_point()
+    clock.now = 1.0
+    look_up(cache, "d", ALICE_TOO)
+    cache.record("d", ALICE, FileInfo.directory(mtime=1.0), early, answers=False)
+    put(cache, "d/f")
+    fact = cache.answer("d", ALICE)
+    assert fact is not None
+    assert fact.info == DIRECTORY
+
+
+def test_a_directory_that_a_session_found_to_be_a_file_answers_none_of_the_user(
+    cache: MetadataCache, clock: Clock
+) -> None:
+    for session in (ALICE, ALICE_TOO):
+        put(cache, "d/f", session)
+    look_up(cache, "d")
+    clock.now = 1.0
+    cache.record("d", ALICE_TOO, FILE, cache.read_point(), answers=False)
+    assert not answers(cache, "d")
+    assert not answers(cache, "d", ALICE_TOO)
+
+
+def test_a_directory_that_this_process_removes_answers_no_session(cache: MetadataCache) -> None:
+    for session in (ALICE, ALICE_TOO):
+        put(cache, "d/f", session)
+    look_up(cache, "d")
+    with cache.changing("d/f", BOB):
+        pass
+    assert not answers(cache, "d")
+    assert not answers(cache, "d", ALICE_TOO)
+
+
+def test_a_listing_answers_no_other_session_of_the_user(cache: MetadataCache) -> None:
+    list_it(cache, "d", DIRECTORY)
+    put(cache, "d/f", ALICE_TOO)
+    assert not answers(cache, "d", ALICE_TOO)
 
 
 def test_a_file_that_was_looked_up_does_not_answer_for_what_is_below_it(cache: MetadataCache) -> None:

@@ -3,7 +3,9 @@
 A client that lists a directory or stores a file asks for the same names a moment later. So the session keeps
 the metadata from its listings and changes for `ttl` seconds. The absence of a name is never cached, and no
 reply to a STAT answers the next one, but for directories in which the session has just changed something:
-rclone looks at the directory before each file that it sends, and holds up all others meanwhile.
+rclone looks at the directory twice for each file that it sends, and holds up all its transfers meanwhile. It
+does so on two dozen connections in turn, so what one session has looked up there answers all of the user's
+sessions that have changed something in that directory.
 
 Replies to HEAD and GET are cached too, but answer no client: they only make requests cheaper that the store
 accepts on the condition that the object is still that version.
@@ -83,6 +85,8 @@ class MetadataCache:
         self.rewritten = EquivalentVersions()
         self._made = made or CreatedNames()
         self._entries: OrderedDict[tuple[str, str], CachedMetadata] = OrderedDict()
+        self._directories: OrderedDict[tuple[str, str], CachedMetadata] = OrderedDict()
+        """By user and key: the directories that one of the user's sessions has looked up."""
         self._changed_in: OrderedDict[tuple[str, str], float] = OrderedDict()
         """When each session last changed something in each directory, the latest last."""
         self._changes = 0
@@ -101,23 +105,25 @@ class MetadataCache:
 
         Unless it `answers`, the store must confirm it before a client sees it.
         """
-        cached = self._entries.get((session.session_id, key))
-        if cached is None:
-            return None
-        read_point = cached.read_point
-        if self._changed_at(key) > read_point.changes or read_point.time + self._ttl <= self._clock():
-            del self._entries[session.session_id, key]
-            return None
-        return cached
+        return self._valid(self._entries, session.session_id, key)
 
-    def may_answer(self, key: str, session: Session, cached: CachedMetadata) -> bool:
-        """Whether STAT may be answered by `cached`, which the session knows of the key: it has listed or
-        changed the name, or changed something in the directory, within the last `ttl` seconds."""
-        return cached.answers or (cached.info.is_dir and self._has_changed_in(key, session))
+    def answer(self, key: str, session: Session) -> CachedMetadata | None:
+        """Return what STAT may be answered by: the session has listed or changed the name within the last
+        `ttl` seconds; or it has changed something in the directory, and a session of the same user has looked
+        the directory up."""
+        cached = self.get(key, session)
+        if cached is not None and cached.answers:
+            return cached
+        return self._looked_up(key, session) if self._has_changed_in(key, session) else None
+
+    def is_known(self, key: str, session: Session) -> bool:
+        """Whether a later STAT may be answered from memory, unless the name is forgotten."""
+        return self.get(key, session) is not None or self._looked_up(key, session) is not None
 
     def seems_directory(self, key: str, session: Session) -> bool:
-        """Whether the session has seen a directory of that name, or changed something in it, a moment ago."""
-        cached = self.get(key, session)
+        """Whether the session, or another one of the user, has seen a directory of that name, or the session
+        has changed something in it, a moment ago."""
+        cached = self.get(key, session) or self._looked_up(key, session)
         return cached.info.is_dir if cached is not None else self._has_changed_in(key, session)
 
     def read_point(self) -> ReadPoint:
@@ -148,7 +154,9 @@ class MetadataCache:
             known is not None and known.read_point.time > read_point.time
         ):
             return False
-        self._put_entry(key, session, CachedMetadata(info, read_point, answers, head, time_unknown))
+        cached = CachedMetadata(info, read_point, answers, head, time_unknown)
+        self._put_entry(key, session, cached)
+        self._share(key, session, cached)
         return True
 
     def forget(self, key: str) -> None:
@@ -191,6 +199,31 @@ class MetadataCache:
                 )
                 self._put_entry(key, session, known)
                 self._note_changed_in(standing, session)
+
+    def _valid(
+        self, entries: OrderedDict[tuple[str, str], CachedMetadata], whose: str, key: str
+    ) -> CachedMetadata | None:
+        cached = entries.get((whose, key))
+        if cached is None:
+            return None
+        read_point = cached.read_point
+        if self._changed_at(key) > read_point.changes or read_point.time + self._ttl <= self._clock():
+            del entries[whose, key]
+            return None
+        return cached
+
+    def _looked_up(self, key: str, session: Session) -> CachedMetadata | None:
+        return self._valid(self._directories, session.user, key)
+
+    def _share(self, key: str, session: Session, cached: CachedMetadata) -> None:
+        """Let the user's other sessions know a directory that was looked up, or that it is a file now."""
+        known = self._looked_up(key, session)
+        if known is not None and known.read_point.time > cached.read_point.time:
+            return
+        if not cached.info.is_dir:
+            self._directories.pop((session.user, key), None)
+        elif not cached.answers:
+            self._put(self._directories, (session.user, key), cached)
 
     def _has_changed_in(self, directory: str, session: Session) -> bool:
         changed_at = self._changed_in.get((session.session_id, directory))

@@ -41,8 +41,8 @@ class Lookup:
         if place.is_root:
             return FileInfo.directory()
         key = self._keys.key_of(place)
-        cached = self._cache.get(key, session)
-        if cached is None or not self._cache.may_answer(key, session, cached):
+        cached = self._cache.answer(key, session)
+        if cached is None:
             return await self.info(place, session)
         if cached.time_unknown and cached.info.is_dir:
             return await self._ask_marker(place, key, session, cached)
@@ -146,7 +146,7 @@ class Lookup:
         Raises NotFound: if nothing.
         """
         if info is None:
-            if self._cache.get(key, session) is not None:
+            if self._cache.is_known(key, session):
                 self._cache.forget(key)
             raise NotFound
         if self._cache.record(key, session, info, read_point, answers=False):
