@@ -290,6 +290,19 @@ async def test_the_spool_takes_a_write_that_goes_back(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_file_whose_size_was_not_yet_known_keeps_its_end_in_the_spool() -> None:
+    old = random.Random(8).randbytes(4 * MIB)
+    bench = Bench(rewrite="spool", spool_bytes=16 * MIB)
+    bench.backend = MemoryBackend({"f": old}, chunk_bytes=8 * MIB)
+    writer = bench.open(KEEP)
+    await write(writer, 0, b"new")
+    await write(writer, MIB, bytes(MIB))
+    await write(writer, 2 * MIB, bytes(MIB))  # now too many bytes wait for earlier ones
+    await writer.commit()
+    assert bench.stored == b"new" + old[3:MIB] + bytes(2 * MIB) + old[3 * MIB :]
+    bench.assert_nothing_left()
+
+
 async def test_a_full_spool_is_no_space_and_is_given_back() -> None:
     bench = Bench(rewrite="spool", spool_bytes=100)
     writer = bench.open(TRUNC)
