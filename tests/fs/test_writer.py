@@ -92,6 +92,20 @@ async def test_pieces_out_of_order_are_put_in_order() -> None:
     assert bench.stored == data
 
 
+async def test_a_full_chunk_is_sent_before_bytes_that_reach_into_later_ones_wait_for_memory() -> None:
+    bench, data = Bench(), random.Random(9).randbytes(24)
+    bench.budget = ByteBudget(36, wait_seconds=0.4)
+    writer, other = bench.open(TRUNC), bench.open(TRUNC)
+    await write(other, 0, data[:10])  # and a reservation for the rest of the chunk
+    await write(writer, 20, data[20:])
+    await write(writer, 0, data[:16])
+    await write(writer, 16, data[16:22])  # the budget is used up until the first chunk is stored
+    await writer.commit()
+    assert bench.stored == data
+    await other.commit()  # did not have to make room
+    bench.assert_nothing_left()
+
+
 async def test_bytes_that_never_came_refuse_the_file() -> None:
     bench = Bench(b"old")
     writer = bench.open(TRUNC)
