@@ -211,7 +211,11 @@ class OperationTrial:
         self._options = options
         self._identity = identity
         self._session = Session(
-            identity.user, address, session_id="test-login", attributes=identity.attributes
+            identity.user,
+            address,
+            session_id="test-login",
+            attributes=identity.attributes,
+            grants=identity.tree().grants() if storage.wants_grants else None,
         )
 
     async def run(self, operation: WantedOperation) -> TriedOperation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
+from urllib.parse import urlsplit
 
 from s3sftp.auth import Accounts, Identity
 from s3sftp.backends.s3 import S3Options
@@ -66,4 +67,6 @@ def _overlaps(storages: Mapping[str, S3Options]) -> Iterator[str]:
 
 
 def _address(options: S3Options) -> str:
-    return (options.endpoint_url or "").rstrip("/").lower()
+    """The store. Names of buckets are unique in AWS, whatever endpoint is used."""
+    url = (options.endpoint_url or "").rstrip("/").lower()
+    return "" if (urlsplit(url).hostname or "").endswith(".amazonaws.com") else url

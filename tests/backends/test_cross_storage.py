@@ -12,6 +12,7 @@ from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.router import StorageRouter, copies_inside
 from s3sftp.backends.s3 import S3Backend, S3Options
+from s3sftp.backends.s3.user_sessions import UserSessionsBackend
 from s3sftp.errors import (
     AlreadyExists,
     Changed,
@@ -272,3 +273,13 @@ async def test_other_credentials_are_another_account(store: Store) -> None:
     assert S3Backend(options).copies_from(S3Backend(same))
     assert not S3Backend(options).copies_from(S3Backend(other))
     assert not S3Backend(options).copies_from(MemoryBackend())
+
+
+async def test_a_bucket_within_session_policies_is_read_with_users_credentials_alone(store: Store) -> None:
+    """A copy inside the store is requested by the target's client, which knows no user."""
+    with store.space() as space:
+        role = {"role_arn": "arn:aws:iam::123456789012:role/sftp"}
+        options = S3Options.model_validate(s3_options(store, space, 0).model_dump() | role)
+    enforced = S3Options.model_validate(options.model_dump() | {"session_policies": True})
+    assert not S3Backend(options).copies_from(UserSessionsBackend(enforced))
+    assert not UserSessionsBackend(enforced).copies_from(S3Backend(options))

@@ -19,6 +19,12 @@ import paramiko
 import pyotp
 import pytest
 
+from s3sftp.app.operation_trial import OperationTrial, parse_operation
+from s3sftp.auth import Identity
+from s3sftp.backends import FileInfo, Place, Session
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.errors import PermissionDenied
+from s3sftp.fs import FileOptions
 from testbed.s3_store import Store
 from tests.cli.command_process import s3sftp
 from tests.support.hook_server import decides, hangs, running_hook
@@ -550,3 +556,20 @@ async def _trial(config: Path, user: str, *words: str, stdin: str = "") -> tuple
     done = await asyncio.to_thread(s3sftp, *command, stdin=stdin)
     assert done.returncode in (0, 1), done.stderr
     return done.returncode, json.loads(done.stdout)
+
+
+class EnforcingBackend(MemoryBackend):
+    """Refuses users whose session does not say what they may do, as a bucket with session policies does."""
+
+    wants_grants = True
+
+    async def file_info(self, place: Place, session: Session) -> FileInfo:
+        if not session.grants:
+            raise PermissionDenied
+        return await super().file_info(place, session)
+
+
+async def test_a_storage_that_enforces_rights_itself_is_told_those_of_the_user() -> None:
+    storage = EnforcingBackend({"acme/f": b"x"})
+    trial = OperationTrial(storage, FileOptions(), Identity("acme", "acme/"), HERE)
+    assert (await trial.run(parse_operation("stat /f"))).state == "allowed"

@@ -76,6 +76,10 @@ def test_a_storage_that_is_not_there_is_named_with_file_and_line_and_what_is_mea
         ('[storages.archive]\nbucket = "main"\n', "[storages.archive] and [s3] overlap"),
         ('[storages.archive]\nbucket = "main"\nprefix = "a/"\n', "a file must be in one storage"),
         (
+            '[storages.archive]\nbucket = "main"\nendpoint_url = "https://s3.eu-west-1.amazonaws.com"\n',
+            "[storages.archive] and [s3] overlap",
+        ),
+        (
             '[storages.a]\nbucket = "x"\nprefix = "p/"\n[storages.b]\nbucket = "x"\nprefix = "p/q/"\n',
             "[storages.b] and [storages.a] overlap",
         ),

@@ -92,6 +92,20 @@ async def test_pieces_out_of_order_are_put_in_order() -> None:
     assert bench.stored == data
 
 
+async def test_a_full_chunk_is_sent_before_bytes_that_reach_into_later_ones_wait_for_memory() -> None:
+    bench, data = Bench(), random.Random(9).randbytes(24)
+    bench.budget = ByteBudget(36, wait_seconds=0.4)
+    writer, other = bench.open(TRUNC), bench.open(TRUNC)
+    await write(other, 0, data[:10])  # and a reservation for the rest of the chunk
+    await write(writer, 20, data[20:])
+    await write(writer, 0, data[:16])
+    await write(writer, 16, data[16:22])  # the budget is used up until the first chunk is stored
+    await writer.commit()
+    assert bench.stored == data
+    await other.commit()  # did not have to make room
+    bench.assert_nothing_left()
+
+
 async def test_bytes_that_never_came_refuse_the_file() -> None:
     bench = Bench(b"old")
     writer = bench.open(TRUNC)
@@ -288,6 +302,19 @@ async def test_the_spool_takes_a_write_that_goes_back(tmp_path: Path) -> None:
     assert bench.stored == bytes(data)
     bench.assert_nothing_left()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_file_whose_size_was_not_yet_known_keeps_its_end_in_the_spool() -> None:
+    old = random.Random(8).randbytes(4 * MIB)
+    bench = Bench(rewrite="spool", spool_bytes=16 * MIB)
+    bench.backend = MemoryBackend({"f": old}, chunk_bytes=8 * MIB)
+    writer = bench.open(KEEP)
+    await write(writer, 0, b"new")
+    await write(writer, MIB, bytes(MIB))
+    await write(writer, 2 * MIB, bytes(MIB))  # now too many bytes wait for earlier ones
+    await writer.commit()
+    assert bench.stored == b"new" + old[3:MIB] + bytes(2 * MIB) + old[3 * MIB :]
+    bench.assert_nothing_left()
 
 
 async def test_a_full_spool_is_no_space_and_is_given_back() -> None:

@@ -187,6 +187,16 @@ def test_the_store_of_the_options_is_let_through_the_network_policy(rendered: Ch
     (policy,) = of_kind(rendered.objects(values_file("store"), more), "NetworkPolicy")
     let_out = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
     assert let_out == {53, 443, 8333, 9443}
+    storage = {"bucket": "old", "endpoint_url": "https://s3.example:9443"}
+    more = {
+        "config": {
+            "s3": {"sts_endpoint_url": "https://sts.example:7443"},
+            "storages": {"archive": storage | {"sts_endpoint_url": "https://sts.example:7444"}},
+        }
+    }
+    (policy,) = of_kind(rendered.objects(values_file("store"), more), "NetworkPolicy")
+    let_out = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert let_out == {53, 443, 8333, 9443, 7443, 7444}
 
 
 def test_the_agent_of_pod_identity_is_let_through_the_network_policy_at_both_its_addresses(

@@ -297,10 +297,11 @@ _ACCESS = (
     "session_token",
     "role_arn",
     "external_id",
+    "session_policies",
 )
 
 
 def has_same_access(one: S3Options, other: S3Options) -> bool:
-    """Whether requests for either bucket go to the same store with the same credentials, so that the store
-    can copy from one to the other. The regions may differ."""
+    """Whether requests for either bucket go to the same store with the same credentials, and for the same
+    users, so that the store can copy from one to the other. The regions may differ."""
     return all(getattr(one, name) == getattr(other, name) for name in _ACCESS)

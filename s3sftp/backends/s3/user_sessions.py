@@ -69,7 +69,7 @@ def _call(method: Callable[..., Any]) -> Callable[..., Any]:
 def _stream(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def stream(self: UserSessionsBackend, *arguments: Any) -> AsyncIterator[Any]:
-        return self._each(method(self, *arguments), arguments[-1])
+        return _InScope(self, method(self, *arguments), arguments[-1])
 
     return stream
 
@@ -114,22 +114,29 @@ class UserSessionsBackend(S3Backend):
     ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
         with self.scope_of(session):
             info, beginning = await super().open_file(place, stop, session)
-        return info, None if beginning is None else self._each(beginning, session)
+        return info, None if beginning is None else _InScope(self, beginning, session)
 
     def copies_from(self, other: CompleteBackend) -> bool:
         """No: a session policy is about one bucket."""
         return False
 
-    async def _each(self, items: Any, session: Session) -> AsyncIterator[Any]:
-        """The items of an iterator, each awaited in the scope."""
-        try:
-            while True:
-                with self.scope_of(session):
-                    try:
-                        item = await anext(items)
-                    except StopAsyncIteration:
-                        return
-                yield item
-        finally:
-            with self.scope_of(session):
-                await items.aclose()
+
+class _InScope:
+    """The items of an iterator, each awaited in the scope of a session. It is no generator, because one that
+    is closed before it has started would not close the iterator."""
+
+    def __init__(self, backend: UserSessionsBackend, items: Any, session: Session) -> None:
+        self._backend = backend
+        self._items = items
+        self._session = session
+
+    def __aiter__(self) -> _InScope:
+        return self
+
+    async def __anext__(self) -> Any:
+        with self._backend.scope_of(self._session):
+            return await anext(self._items)
+
+    async def aclose(self) -> None:
+        with self._backend.scope_of(self._session):
+            await self._items.aclose()

@@ -126,7 +126,7 @@ class UploadPipeline:
             data = data[len(piece) :]
 
     async def _put_elsewhere(self, offset: int, data: bytes | memoryview) -> None:
-        if offset > self.assembly.cut + self.assembly.front:
+        if offset >= self.assembly.cut + self.assembly.front:
             await self.send_full_chunks(more_follows=True)  # as above
         await self._share.acquire_elsewhere(offset, len(data), self._sender.chunk_bytes)
         try:

@@ -411,8 +411,9 @@ class Writer:
 
     async def _replay(self) -> None:
         """Send the spool from the start, as if the client had written its bytes in order."""
-        spool, length = await self._open_spool(), self._assembly.length
-        await self._pipeline.find_base()
+        spool = await self._open_spool()
+        await self._pipeline.find_base()  # the file may be longer than what was written
+        length = self._assembly.length
         for start, stop in spool.extents:
             self._assembly.length = start
             await self._pipeline.send_all_but_tail()

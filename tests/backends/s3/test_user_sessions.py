@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiobotocore.session
 import pytest
@@ -199,6 +199,17 @@ async def test_a_session_without_grants_is_refused_and_the_servers_own_is_not(ro
                 await backend.file_info(INSIDE, Session("acme", grants=grants))
         assert await _listed(backend, Place(), Session("")) == []
         await backend.probe()
+
+
+async def test_a_file_that_is_closed_before_its_first_byte_came_frees_its_connection(roles: Store) -> None:
+    async with on_roles(roles, max_connections=2) as (backend, s3):
+        await s3.put(f"{backend.options.prefix}acme/f", b"inside")
+        _, beginning = await backend.open_file(INSIDE, 6, ME)
+        assert beginning is not None
+        assert not backend.client.downloads.has_slot
+        async with aclosing(cast(Any, beginning)):
+            pass
+        assert backend.client.downloads.has_slot
 
 
 async def test_the_journal_in_the_bucket_is_out_of_the_users_reach_and_works(roles: Store) -> None:
