@@ -131,6 +131,7 @@ def _trees(line: str) -> dict[str, dict[str, object]]:
         'users.acme.mounts."/work"': {"prefix": "p/work/"},
         'users.acme.mounts."/rates.csv"': {"prefix": "p/rates", "file": True, "rights": "read-only"},
         'users.acme.paths."/work/done"': {"rights": ["list", "read", "append"]},
+        'users.acme.paths."/work/sized"': {"max_file_bytes": 1000},
         "users.reader": {"authorized_keys": [line], "prefix": "p/work/", "read_only": True},
     }
 
@@ -322,7 +323,7 @@ def test_a_wrong_command_is_told_from_a_refusal(house: House, words: tuple[str, 
 STORED = (
     *("in/old.csv", "both/old.csv", "once/old.csv", "once/.secret", "out/a.csv", "out/b.csv", "out/c.exe"),
     *("work/a", "work/b", "work/c", "work/d/e", "work/done/x", "work/full/y", "work/t", "work/s", "rates"),
-    *("work/new-one", "work/new-two", "work/m", "work/n", "work/app", "once/r", "work/v/w"),
+    *("work/new-one", "work/new-two", "work/m", "work/n", "work/app", "once/r", "work/v/w", "work/sized/app"),
 )
 OPERATIONS: dict[str, list[tuple[str, str | None]]] = {
     "acme": [
@@ -339,6 +340,8 @@ OPERATIONS: dict[str, list[tuple[str, str | None]]] = {
         ("rename /inbox/old.csv /inbox/new.csv", "missing right: rename"),
         ("append /inbox/old.csv", "missing right: append"),
         ("append /inbox/fresh.csv", ""),
+        ("append /work/sized/app 986", ""),
+        ("append /work/sized/app 987", "max_file_bytes: 1000"),  # there are 14 bytes already
         ("setstat /inbox/old.csv", "missing right: setstat"),
         ("put /both/old.csv", ""),
         ("put /once/old.csv", "on_conflict: refuse"),
