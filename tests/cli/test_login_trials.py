@@ -21,6 +21,7 @@ import pytest
 
 from testbed.s3_store import Store
 from tests.cli.command_process import s3sftp
+from tests.support.aws_users import REGION, Aws
 from tests.support.hook_server import decides, hangs, running_hook
 from tests.support.server import Server
 from tests.support.ssh_ca import certify, make_key, make_krl, public_line, ssh_keygen
@@ -540,6 +541,44 @@ async def test_a_user_of_the_hook_is_asked_of_the_hook(house: House, tmp_path: P
         count = len(hook.asked)
         assert (await _trial(config, "keyed", "--key", str(house.keys / "key")))[0] == 0
         assert len(hook.asked) == count, "the hook was asked for a user of the configuration"
+
+
+AWS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+
+
+def test_a_user_of_a_table_that_gives_no_answer_is_unanswered_and_not_of_the_next_source(
+    house: House, tmp_path: Path
+) -> None:
+    config = _with_hook(house, tmp_path, "http://127.0.0.1:9")
+    config.write_text(config.read_text() + _table("http://127.0.0.1:9"))
+    words = ("--password", "--from", HERE, "--config", str(config), "--json")
+    done = s3sftp("test-login", "bob", *words, stdin="right\n", **AWS)
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    (tried,) = report["credentials"]
+    assert (report["accepted"], tried["state"]) == (False, "unanswered")
+    assert "aws_users.request_failed" in tried["reason"]
+    assert report["source"] == "a source that gave no answer"
+
+
+def test_a_table_that_is_the_last_source_has_its_name(house: House, moto: Store, tmp_path: Path) -> None:
+    aws = Aws(moto)
+    aws.make_table()
+    aws.put_item("bob", authorized_keys=[public_line(house.keys / "key")])
+    config = tmp_path / "s3sftp.toml"
+    config.write_text(house.server.config_file.read_text() + _table(moto.endpoint_url, aws.table))
+    words = ("--key", str(house.keys / "other"), "--from", HERE, "--config", str(config), "--json")
+    environ = {"AWS_ACCESS_KEY_ID": moto.access_key, "AWS_SECRET_ACCESS_KEY": moto.secret_key}
+    done = s3sftp("test-login", "bob", *words, **environ)
+    report = json.loads(done.stdout)
+    (tried,) = report["credentials"]
+    assert (done.returncode, report["source"], tried["state"]) == (1, "dynamodb", "refused")
+    assert tried["reason"] == "it is none of the user's keys"
+
+
+def _table(url: str, name: str = "users") -> str:
+    options = f'users_table = "{name}"\nregion = "{REGION}"\nendpoint_url = "{url}"'
+    return f"\n[dynamodb]\n{options}\ntimeout = 5\nretries = 0\n"
 
 
 def _with_hook(house: House, directory: Path, url: str) -> Path:
