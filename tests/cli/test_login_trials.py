@@ -506,6 +506,20 @@ def test_a_storage_that_cannot_be_reached_is_told_from_a_refusal(house: House, t
     assert "127.0.0.1:9" in str(report["operations"][1]["detail"])
 
 
+def test_a_mount_in_another_storage_is_shown_with_its_bucket(house: House, tmp_path: Path) -> None:
+    config = tmp_path / "s3sftp.toml"
+    text = house.server.config_file.read_text()
+    archive = '[storages.archive]\nbucket = "the-archive"\nprefix = "cold"\nregion = "eu-central-1"\n'
+    user = f"[users.archivist]\nauthorized_keys = ['{public_line(house.keys / 'key')}']\n"
+    mount = '[users.archivist.mounts."/old"]\nprefix = "acme/"\nstorage = "archive"\n'
+    config.write_text(f"{text}\n{archive}{user}{mount}")
+    words = ("--key", str(house.keys / "key"), "--from", HERE, "--config", str(config), "--json")
+    done = s3sftp("test-login", "archivist", *words)
+    assert done.returncode == 0, done.stderr
+    shown = {rule["path"]: rule["storage"] for rule in json.loads(done.stdout)["rules"]}
+    assert shown == {"/": None, "/old": "s3://the-archive/cold/acme/"}
+
+
 # ── other sources ────────────────────────────────────────────────────────────────────────────────
 
 
