@@ -186,15 +186,24 @@ class LoginTrial:
         return _described(factor, value, "refused", _why_secret(source, user, factor))
 
     async def _source(self, user: str) -> KnownUsers | Authenticator:
-        return (
-            await self._sources.source_of(user) if isinstance(self._sources, ChainedUsers) else self._sources
-        )
+        if not isinstance(self._sources, ChainedUsers):
+            return self._sources
+        try:
+            return await self._sources.source_of(user)
+        except UsersUnavailable:
+            return _Silent()
 
     async def _source_of(self, user: str) -> str | None:
         source = await self._source(user)
         if isinstance(source, ConfiguredUsers) and user not in source.accounts:
             return None
         return _name(source)
+
+
+class _Silent(Authenticator):
+    """A source that did not say whether the user is its own."""
+
+    source_name = "a source that gave no answer"
 
 
 _Value = asyncssh.SSHKey | Certificate | str

@@ -78,7 +78,8 @@ async def _write(files: FileSystem, operation: WantedOperation, mode: WriteMode)
     upload = await files.open_writer(path, mode)
     try:
         if operation.size is not None:
-            upload.rules.refuse_size(operation.size)
+            present = await upload.stat() if mode.append else None
+            upload.rules.refuse_size(operation.size + (present.size if present else 0))
         await upload.write(0, b"\0")
     except BaseException:
         await upload.abort()

@@ -15,6 +15,7 @@ from s3sftp.app.options import Configuration
 from s3sftp.app.rule_origins import RuleOrigin, origin_of
 from s3sftp.auth import Identity
 from s3sftp.auth.login_rules import OPTION_OF
+from s3sftp.backends import Place
 from s3sftp.fs import VirtualPath
 from s3sftp.fs.access_rules import AppliedRules, OnConflict
 from s3sftp.fs.rights import ALL_RIGHTS, Right
@@ -138,22 +139,22 @@ class LoginReport:
         for path in sorted({VirtualPath(), *mounted, *below}, key=lambda each: each.names):
             mount = mounted.get(path)
             if mount is not None:
-                kind, storage = (
-                    ("file" if mount.file else "mount"),
-                    self._storage(mount.place.key, mount.file),
-                )
+                kind = "file" if mount.file else "mount"
+                storage = self._storage(mount.place, mount.file)
             elif path.is_root:
                 kind, storage = "listing", None  # of the mounts: nothing is stored there
             else:
                 kind, storage = "path", None
             yield {"kind": kind, "path": str(path), "storage": storage, **_shown(tree.rules.at(path))}
 
-    def _storage(self, key: bytes, is_file: bool) -> str:
+    def _storage(self, place: Place, is_file: bool) -> str:
+        key = place.key
         name = key.decode("utf-8", "backslashreplace") + ("/" if key and not is_file else "")
-        s3 = self.configuration.options.s3
-        if self.configuration.options.backend == "s3" and s3 is not None:
+        options = self.configuration.options
+        s3 = options.of_storage(place.storage).s3
+        if options.backend == "s3" and s3 is not None:
             return f"s3://{s3.bucket}/{s3.prefix}{name}"
-        return f"{self.configuration.options.backend}:/{name}"
+        return f"{options.backend}:/{name}"
 
     # ── operations ──────────────────────────────────────────────────────────────────────────────────
 

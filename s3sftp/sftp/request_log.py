@@ -104,9 +104,11 @@ class RequestLog:
 
     def _observe_refusal(self, fields: dict[str, Any], error: StorageError) -> None:
         """For the audit log, which has each refusal: what rights, rules or the storage's permissions do not
-        allow. That of a transfer is in its own event."""
+        allow. That of a transfer is in its own event; a READ that a rule refuses is of an upload, which goes
+        on."""
         is_refusal = error.rule is not None or isinstance(error, errors.PermissionDenied)
-        if is_refusal and fields["request"] not in _OF_TRANSFERS:
+        request = fields["request"]
+        if is_refusal and (request not in _OF_TRANSFERS or (request == "READ" and error.rule is not None)):
             tap.observe(
                 "request.refused",
                 **fields,

@@ -149,7 +149,7 @@ def test_a_record_may_have_the_options_of_a_configured_user() -> None:
     assert opens(record) == [True, True]
 
 
-@pytest.mark.parametrize("option", ["authorized_keys_file", "principals"])
+@pytest.mark.parametrize("option", ["authorized_keys_file", "group", "principals"])
 def test_what_is_for_users_of_the_configuration_is_refused(option: str) -> None:
     assert f"{option}: only users of the configuration" in problem({option: "/etc/passwd"})
 

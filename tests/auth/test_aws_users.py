@@ -334,6 +334,32 @@ async def test_a_service_that_is_down_is_not_asked_until_it_answers_again(
 
 
 @EITHER
+async def test_a_service_is_up_again_although_its_answer_to_the_probe_cannot_be_used(
+    aws: Aws, relay: Relay, service: str
+) -> None:
+    put(aws, service, "bob", AWS_FORM)
+    if service == "dynamodb":
+        aws.put_item(PROBE_USER, Password=b"binary")
+    else:
+        aws.put_secret(PROBE_USER, "no JSON")
+    relay.fault = breaks_off
+    async with users_of(aws, service, relay.url, max_failures=1, probe_interval=0.1) as users:
+        with pytest.raises(UsersUnavailable):
+            await users.by_password("bob", PASSWORD, ADDRESS)
+        relay.fault = None
+        assert await _answer_within(6, users) == BOB
+
+
+async def _answer_within(seconds: float, users: AwsUsers) -> Identity | None:
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                return await users.by_password("bob", PASSWORD, ADDRESS)
+            except UsersUnavailable:
+                await asyncio.sleep(0.05)
+
+
+@EITHER
 async def test_a_slow_service_refuses_within_the_limit_of_time(aws: Aws, relay: Relay, service: str) -> None:
     metrics = Metrics()
     relay.fault = hangs

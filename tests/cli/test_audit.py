@@ -82,6 +82,7 @@ async def audited(
         "server": {"workers": request.param},
         'users.alice.paths."/locked"': {"rights": "read-only"},
         'users.alice.paths."/small"': {"max_file_bytes": 10},
+        'users.alice.paths."/blind"': {"rights": ["list", "write", "append"]},
     }
     server = Server(tmp_path / "server", seaweed, bucket, options)
     try:
@@ -125,6 +126,21 @@ async def test_each_refused_operation_is_a_line_with_the_rule(audited: Audited, 
     assert {(line["user"], line["status"]) for line in refused} == {("alice", "PERMISSION_DENIED")}
     (upload,) = audited.lines("upload.failed")
     assert (upload["path"], upload["rule"]) == ("/small/a", "max_file_bytes: 10")
+
+
+async def test_who_reads_through_a_handle_for_writing_without_the_right_is_a_line(audited: Audited) -> None:
+    def read() -> None:
+        with contextlib.closing(paramiko.Transport((audited.server.host, audited.server.port))) as transport:
+            client: Any = opened(transport)
+            with client.open("/blind/a", "w") as file:
+                with pytest.raises(PermissionError):
+                    client._request(paramiko.sftp.CMD_READ, file.handle, paramiko.sftp.int64(0), 10)
+                assert client.stat("/blind/a").st_size == 0
+
+    await asyncio.to_thread(read)
+    (refused,) = await audited.until("request.refused")
+    told = (refused["request"], refused["path"], refused["rule"])
+    assert told == ("READ", "/blind/a", "missing right: read")
 
 
 async def test_each_change_of_users_is_a_line_with_the_fields_that_differ(audited: Audited) -> None:

@@ -27,6 +27,7 @@ from s3sftp.errors import PermissionDenied
 from s3sftp.fs import FileOptions
 from testbed.s3_store import Store
 from tests.cli.command_process import s3sftp
+from tests.support.aws_users import REGION, Aws
 from tests.support.hook_server import decides, hangs, running_hook
 from tests.support.server import Server
 from tests.support.ssh_ca import certify, make_key, make_krl, public_line, ssh_keygen
@@ -137,6 +138,7 @@ def _trees(line: str) -> dict[str, dict[str, object]]:
         'users.acme.mounts."/work"': {"prefix": "p/work/"},
         'users.acme.mounts."/rates.csv"': {"prefix": "p/rates", "file": True, "rights": "read-only"},
         'users.acme.paths."/work/done"': {"rights": ["list", "read", "append"]},
+        'users.acme.paths."/work/sized"': {"max_file_bytes": 1000},
         "users.reader": {"authorized_keys": [line], "prefix": "p/work/", "read_only": True},
     }
 
@@ -328,7 +330,7 @@ def test_a_wrong_command_is_told_from_a_refusal(house: House, words: tuple[str, 
 STORED = (
     *("in/old.csv", "both/old.csv", "once/old.csv", "once/.secret", "out/a.csv", "out/b.csv", "out/c.exe"),
     *("work/a", "work/b", "work/c", "work/d/e", "work/done/x", "work/full/y", "work/t", "work/s", "rates"),
-    *("work/new-one", "work/new-two", "work/m", "work/n", "work/app", "once/r", "work/v/w"),
+    *("work/new-one", "work/new-two", "work/m", "work/n", "work/app", "once/r", "work/v/w", "work/sized/app"),
 )
 OPERATIONS: dict[str, list[tuple[str, str | None]]] = {
     "acme": [
@@ -345,6 +347,8 @@ OPERATIONS: dict[str, list[tuple[str, str | None]]] = {
         ("rename /inbox/old.csv /inbox/new.csv", "missing right: rename"),
         ("append /inbox/old.csv", "missing right: append"),
         ("append /inbox/fresh.csv", ""),
+        ("append /work/sized/app 986", ""),
+        ("append /work/sized/app 987", "max_file_bytes: 1000"),  # there are 14 bytes already
         ("setstat /inbox/old.csv", "missing right: setstat"),
         ("put /both/old.csv", ""),
         ("put /once/old.csv", "on_conflict: refuse"),
@@ -508,6 +512,20 @@ def test_a_storage_that_cannot_be_reached_is_told_from_a_refusal(house: House, t
     assert "127.0.0.1:9" in str(report["operations"][1]["detail"])
 
 
+def test_a_mount_in_another_storage_is_shown_with_its_bucket(house: House, tmp_path: Path) -> None:
+    config = tmp_path / "s3sftp.toml"
+    text = house.server.config_file.read_text()
+    archive = '[storages.archive]\nbucket = "the-archive"\nprefix = "cold"\nregion = "eu-central-1"\n'
+    user = f"[users.archivist]\nauthorized_keys = ['{public_line(house.keys / 'key')}']\n"
+    mount = '[users.archivist.mounts."/old"]\nprefix = "acme/"\nstorage = "archive"\n'
+    config.write_text(f"{text}\n{archive}{user}{mount}")
+    words = ("--key", str(house.keys / "key"), "--from", HERE, "--config", str(config), "--json")
+    done = s3sftp("test-login", "archivist", *words)
+    assert done.returncode == 0, done.stderr
+    shown = {rule["path"]: rule["storage"] for rule in json.loads(done.stdout)["rules"]}
+    assert shown == {"/": None, "/old": "s3://the-archive/cold/acme/"}
+
+
 # ── other sources ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -543,6 +561,44 @@ async def test_a_user_of_the_hook_is_asked_of_the_hook(house: House, tmp_path: P
         count = len(hook.asked)
         assert (await _trial(config, "keyed", "--key", str(house.keys / "key")))[0] == 0
         assert len(hook.asked) == count, "the hook was asked for a user of the configuration"
+
+
+AWS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+
+
+def test_a_user_of_a_table_that_gives_no_answer_is_unanswered_and_not_of_the_next_source(
+    house: House, tmp_path: Path
+) -> None:
+    config = _with_hook(house, tmp_path, "http://127.0.0.1:9")
+    config.write_text(config.read_text() + _table("http://127.0.0.1:9"))
+    words = ("--password", "--from", HERE, "--config", str(config), "--json")
+    done = s3sftp("test-login", "bob", *words, stdin="right\n", **AWS)
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    (tried,) = report["credentials"]
+    assert (report["accepted"], tried["state"]) == (False, "unanswered")
+    assert "aws_users.request_failed" in tried["reason"]
+    assert report["source"] == "a source that gave no answer"
+
+
+def test_a_table_that_is_the_last_source_has_its_name(house: House, moto: Store, tmp_path: Path) -> None:
+    aws = Aws(moto)
+    aws.make_table()
+    aws.put_item("bob", authorized_keys=[public_line(house.keys / "key")])
+    config = tmp_path / "s3sftp.toml"
+    config.write_text(house.server.config_file.read_text() + _table(moto.endpoint_url, aws.table))
+    words = ("--key", str(house.keys / "other"), "--from", HERE, "--config", str(config), "--json")
+    environ = {"AWS_ACCESS_KEY_ID": moto.access_key, "AWS_SECRET_ACCESS_KEY": moto.secret_key}
+    done = s3sftp("test-login", "bob", *words, **environ)
+    report = json.loads(done.stdout)
+    (tried,) = report["credentials"]
+    assert (done.returncode, report["source"], tried["state"]) == (1, "dynamodb", "refused")
+    assert tried["reason"] == "it is none of the user's keys"
+
+
+def _table(url: str, name: str = "users") -> str:
+    options = f'users_table = "{name}"\nregion = "{REGION}"\nendpoint_url = "{url}"'
+    return f"\n[dynamodb]\n{options}\ntimeout = 5\nretries = 0\n"
 
 
 def _with_hook(house: House, directory: Path, url: str) -> Path:

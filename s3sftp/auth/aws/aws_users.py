@@ -84,6 +84,19 @@ class AwsUsers(Authenticator):
         self._metrics = metrics
         self._throttle = LogThrottle()
 
+    @property
+    def source_name(self) -> str:
+        """The name of the service, for whoever explains a refusal to the operator."""
+        return self._records.service
+
+    async def keys_of(self, user: str, address: str) -> Sequence[AuthorizedKey]:
+        """As `ConfiguredUsers.keys_of`.
+
+        Raises UsersUnavailable: if the service has no usable answer.
+        """
+        found = await self._found(user)
+        return found.account.keys if found and found.account else ()
+
     async def start(self) -> None:
         """Make the client. Asks the service nothing.
 

@@ -28,8 +28,9 @@ from s3sftp.auth.user_options import UserOptions
 _PROTOCOL = "SFTP"
 _PASSED_ON = ("Role", "Policy", "HomeDirectory", "HomeDirectoryType", "HomeDirectoryDetails")
 _AWS_FIELDS = frozenset({*_PASSED_ON, "PublicKey", "PublicKeys", "Password", "AcceptedIpNetwork"})
-_OF_FILES_ALONE = frozenset({"authorized_keys_file", "principals"})
-"""Options that a record may not have: a file would let it read this machine, and certificates of the CAs in
+_OF_FILES_ALONE = frozenset({"authorized_keys_file", "group", "principals"})
+"""Options that a record may not have: a file would let it read this machine, groups are those of the
+configuration, so what a group forbids would not hold, and certificates of the CAs in
 `auth.trusted_user_ca_keys` are for users of the configuration."""
 _BETWEEN_KEYS = re.compile(r"\n|,(?=\s*(?:ssh-|ecdsa-|sk-))")
 

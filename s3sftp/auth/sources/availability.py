@@ -13,7 +13,10 @@ from typing import TypeVar
 
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.auth.sources.circuit import Circuit
+from s3sftp.auth.sources.transfer_family import AnswerProblem
+from s3sftp.telemetry import get_logger
 
+_log = get_logger("s3sftp.auth")
 T = TypeVar("T")
 PROBE_USER = "s3sftp-probe"
 """The name that a source which is down is asked for. Nobody can log in by this name."""
@@ -46,6 +49,7 @@ class Availability:
         """Await an answer, and note whether the source is there.
 
         Raises SourceFailed: if there is no answer.
+        Raises AnswerProblem: if the answer cannot be used, which is an answer nevertheless.
         """
         try:
             result = await answer
@@ -54,6 +58,9 @@ class Availability:
                 self._failed(str(failed))
             else:
                 self._answered()
+            raise
+        except AnswerProblem:
+            self._answered()
             raise
         self._answered()
         return result
@@ -77,5 +84,8 @@ class Availability:
     async def _until_up(self) -> None:
         while self._circuit.is_open:
             await asyncio.sleep(self._probe_interval)
-            with suppress(SourceFailed):  # `noting` notes it
-                await self._probe()
+            try:
+                with suppress(SourceFailed, AnswerProblem):  # `noting` notes it
+                    await self._probe()
+            except Exception:  # nothing else asks a source that is down: the probes must go on
+                _log.exception("authenticator.failed", user=PROBE_USER)
