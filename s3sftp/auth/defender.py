@@ -172,7 +172,7 @@ class Defender:
             reason=str(ban.reason),
             score=ban.score,
             failures=ban.offences,
-            number=ban.number,
+            nth=ban.number,
             seconds=ban.seconds,
         )
 
