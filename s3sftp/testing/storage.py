@@ -35,6 +35,19 @@ def data_of(size: int, seed: int = 0) -> bytes:
     return random.Random(f"{size}/{seed}").randbytes(size)  # noqa: S311 — test data
 
 
+_CLOCK_SECONDS = 2.0
+"""By how much the time that a write returns may differ from the stored one: some stores tell a writer no more
+than the time of their response, in whole seconds."""
+
+
+def assert_same_info(told: FileInfo, there: FileInfo) -> None:
+    """Fail if what an operation returned is not what is there. Times may differ by a moment."""
+    if told.mtime is not None and there.mtime is not None:
+        assert abs(told.mtime - there.mtime) <= _CLOCK_SECONDS
+        told = replace(told, mtime=there.mtime)
+    assert told == there
+
+
 def assert_same(found: bytes | bytearray, expected: bytes | bytearray) -> None:
     """Fail with the first byte that differs: pytest would take minutes to compare megabytes line by line."""
     __tracebackhide__ = True

@@ -37,6 +37,7 @@ ARGUMENTS = {
     "host-key generate": ["new"],
     "host-key show": ["key"],
     "partner-sheet": ["a", "--backend", "memory"],
+    "test-login": ["a", "--from", "192.0.2.1", "--key", "key.pub"],
     "users show": ["a"],
 }
 """What a command needs to get as far as its own work, and to end soon. One that is not here gets nothing."""
