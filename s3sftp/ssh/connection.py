@@ -24,7 +24,7 @@ from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path
 from s3sftp.ssh.admission import TOO_MANY_SESSIONS, Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
 from s3sftp.ssh.keepalive import Keepalive, TcpWatch
-from s3sftp.ssh.login import Login, certificate_fields
+from s3sftp.ssh.login import Login, LoginProof, certificate_fields
 from s3sftp.ssh.negotiation import agreement, mismatches, note_agreement
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.sessions import ConnectionSessions, OpenSession
@@ -242,6 +242,12 @@ class SshConnection(SftpOnlyServer):
             if proof is not None:
                 self._count(LOGINS.row(proof.last_method, "refused"))
             return refusal
+        self._log_accepted(proof)
+        self._watch_idleness()
+        self._alive.start()
+        return None
+
+    def _log_accepted(self, proof: LoginProof) -> None:
         self._count(LOGINS.row(proof.last_method, "accepted"))
         _log.info(
             "login.accepted",
@@ -254,9 +260,6 @@ class SshConnection(SftpOnlyServer):
             client=self._open_conn.get_extra_info("client_version"),
             **agreement(self._open_conn),
         )
-        self._watch_idleness()
-        self._alive.start()
-        return None
 
     def answered(self) -> None:
         """Record an answer of the client, requested or not."""
@@ -449,6 +452,8 @@ class SshConnection(SftpOnlyServer):
             self._log_mismatch()
             self._login.closed_without_login(self._user, self._signs.offence(exc))
             self._signs.log_end(self._admitted.peer, self._shared.clientless)
+        elif self._counted is not None and not self._counted.done() and self._login.proof is not None:
+            self._log_accepted(self._login.proof)  # the client has been told so, and left before the answer
         self._admitted.leave()
         self._log_event(
             "connection.closed",

@@ -95,6 +95,20 @@ async def test_a_session_asked_for_before_the_server_was_told_to_stop_is_not_ope
             assert not harness.sessions
 
 
+async def test_a_login_is_logged_although_the_client_leaves_before_it_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = HeldAnswer(monkeypatch)
+    async with listener_harness() as harness:
+        async with await harness.connect():
+            pass
+        async with asyncio.timeout(20):
+            while not harness.logged("connection.closed"):
+                await asyncio.sleep(0.01)
+        assert len(harness.logged("login.accepted")) == 1
+        answer.let_go.set()
+
+
 async def test_a_user_has_so_many_connections_and_others_are_unaffected() -> None:
     async with listener_harness(ssh={"max_connections_per_user": 3}) as harness:
         connections = [await harness.connect() for _ in range(3)]
