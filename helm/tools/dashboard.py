@@ -40,6 +40,17 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("New bans", "cps", ((rate("s3sftp_bans_total", "reason"), "{{reason}}"),)),
     ("Requests to the hook", "reqps", ((rate("s3sftp_hook_requests_total", "result"), "{{result}}"),)),
     ("Processes for which the hook is down", "short", ((total("s3sftp_hook_down", "pod"), "{{pod}}"),)),
+    (
+        "Requests for users to AWS",
+        "reqps",
+        ((rate("s3sftp_aws_user_requests_total", "service, result"), "{{service}} {{result}}"),),
+    ),
+    (
+        "Processes for which users in AWS are down",
+        "short",
+        ((total("s3sftp_aws_users_down", "service"), "{{service}}"),),
+    ),
+    ("Limits of users reached", "cps", ((rate("s3sftp_limits_reached_total", "limit"), "{{limit}}"),)),
     ("Users", "short", ((total("s3sftp_users", "pod"), "{{pod}}"),)),
     ("Reloads of the users", "cps", ((rate("s3sftp_config_reloads_total", "result"), "{{result}}"),)),
     (
