@@ -94,7 +94,7 @@ def test_code_and_constants_that_importing_used_are_given_back_and_still_there()
     assert after == 0
 
 
-async def test_with_two_workers_an_idle_server_takes_at_most_115_mib(
+async def test_with_two_workers_an_idle_server_takes_at_most_122_mib(
     seaweed: Store, bucket: str, tmp_path: Path
 ) -> None:
     # with the admin port, as the image has it
@@ -110,7 +110,7 @@ async def test_with_two_workers_an_idle_server_takes_at_most_115_mib(
         for last in (*(False,) * 20, True):  # what the start needed is given back when there is time
             taken = {pid: shared_fairly(pid) for pid in processes}
             told = ", ".join(f"{pid}: {size / MIB:.1f} MiB" for pid, size in taken.items())
-            if sum(taken.values()) <= 115 * MIB:
+            if sum(taken.values()) <= 122 * MIB:
                 break
             assert not last, told
             await asyncio.sleep(0.5)
