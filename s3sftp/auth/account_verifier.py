@@ -11,6 +11,7 @@ import time
 import asyncssh
 
 from s3sftp.auth.accounts import Account
+from s3sftp.auth.authorized_keys import any_opens
 from s3sftp.auth.bans import BanPolicy, Bans
 from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.login_time import login_time
@@ -59,8 +60,7 @@ class AccountVerifier:
 
     def public_key(self, account: Account | None, key: asyncssh.SSHKey, address: str) -> bool:
         """Whether this key opens the account from this address now."""
-        now = login_time()
-        return any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
+        return any_opens(account.keys if account else (), key, address)
 
     def certificate(self, account: Account | None, user: str, certificate: Certificate, address: str) -> None:
         """Return if this certificate opens the user's account from this address now.

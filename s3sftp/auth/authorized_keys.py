@@ -16,6 +16,7 @@ import hashlib
 import re
 import shlex
 from base64 import b64encode
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,7 @@ from s3sftp.auth.key_entries import (
     leading_name,
 )
 from s3sftp.auth.key_options import restrictions
+from s3sftp.auth.login_time import login_time
 
 _KEY_TYPES = frozenset(
     {
@@ -103,6 +105,12 @@ class AuthorizedKey:
         if self.expires is not None and now >= self.expires:
             return False
         return all(sources.allow(address) for sources in self.sources)
+
+
+def any_opens(keys: Iterable[AuthorizedKey], key: asyncssh.SSHKey, address: str) -> bool:
+    """Whether one of the entries accepts the key from `address` at the time of the login."""
+    now = login_time()
+    return any(entry.opens(key, address, now) for entry in keys)
 
 
 @dataclass(frozen=True, slots=True)

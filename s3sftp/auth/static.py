@@ -6,12 +6,11 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import asyncssh
 
 from s3sftp.auth.authenticator import Authenticator
-from s3sftp.auth.authorized_keys import AuthorizedKey, keys_in
+from s3sftp.auth.authorized_keys import AuthorizedKey, any_opens, keys_in
 from s3sftp.auth.identity import Identity
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry import get_logger
@@ -68,8 +67,7 @@ class StaticUsers(Authenticator):
         return _identity(user, known) if fits and known is not None and expected is not None else None
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
-        known, now = self._users.get(user), datetime.now(UTC)
-        fits = any(entry.opens(key, address, now) for entry in self._keys.get(user, ()))
+        known, fits = self._users.get(user), any_opens(self._keys.get(user, ()), key, address)
         return _identity(user, known) if fits and known is not None else None
 
 

@@ -9,14 +9,13 @@ import asyncssh
 
 from s3sftp.auth.accounts import Account
 from s3sftp.auth.authenticator import Authenticator
-from s3sftp.auth.authorized_keys import AuthorizedKey
+from s3sftp.auth.authorized_keys import AuthorizedKey, any_opens
 from s3sftp.auth.hook.answers import AnswerReader
 from s3sftp.auth.hook.client import HookClient
 from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.auth.hook.options import HookOptions
 from s3sftp.auth.hook.requests import Question
 from s3sftp.auth.identity import Identity
-from s3sftp.auth.login_time import login_time
 from s3sftp.auth.sources.answer_cache import AnswerCache
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.auth.sources.availability import PROBE_USER, Availability
@@ -75,8 +74,7 @@ class HookUsers(Authenticator):
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
         account = await self._account(Question(user, address))
-        now = login_time()
-        fits = any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
+        fits = any_opens(account.keys if account else (), key, address)
         return account.identity if fits and account else None
 
     async def keys_of(self, user: str, address: str) -> Sequence[AuthorizedKey]:
