@@ -10,7 +10,7 @@ Most operations are authorized by `Mounts.place`, with the right that they need.
 A name may belong to what is stored, to an upload that is still open, or to both. The user's latest upload
 answers STAT as long as nothing has been stored or removed under its name since it was opened. REMOVE and
 RENAME act on what is stored first; where nothing is, they act on the upload. Everything else is about what
-is stored.
+is stored. A place names its storage; where there are several, `backends/router.py` passes each call to it.
 """
 
 from __future__ import annotations
