@@ -128,18 +128,8 @@ async def test_real_clients_log_in_by_password_and_by_key(
                 return sorted(sftp.listdir("/"))
 
         def by_paramiko_s_key() -> bytes:
-            with paramiko.SSHClient() as client:
-                client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-                client.connect(
-                    "127.0.0.1",
-                    port,
-                    "bob",
-                    key_filename=str(there.bob.key_file),
-                    look_for_keys=False,
-                    allow_agent=False,
-                )
-                with client.open_sftp() as sftp, sftp.open("/by-key") as file:
-                    return file.read()
+            with paramiko_sftp(port, "bob", None, there.bob.key_file) as sftp, sftp.open("/by-key") as file:
+                return file.read()
 
         assert await asyncio.to_thread(by_paramiko) == ["by-key", "by-password"]
         assert await asyncio.to_thread(by_paramiko_s_key) == b"hello"

@@ -60,11 +60,22 @@ async def openssh(port: int, *lines: str, user: str = "alice", password: str = P
 
 
 @contextlib.contextmanager
-def paramiko_sftp(port: int, user: str = "alice", password: str = PASSWORD) -> Iterator[paramiko.SFTPClient]:
+def paramiko_sftp(
+    port: int, user: str = "alice", password: str | None = PASSWORD, key_file: Path | None = None
+) -> Iterator[paramiko.SFTPClient]:
     """paramiko. Blocking: use it in a thread."""
     with paramiko.SSHClient() as client:
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        client.connect("127.0.0.1", port, user, password, look_for_keys=False, allow_agent=False, timeout=20)
+        client.connect(
+            "127.0.0.1",
+            port,
+            user,
+            password,
+            key_filename=str(key_file) if key_file else None,
+            look_for_keys=False,
+            allow_agent=False,
+            timeout=20,
+        )
         with client.open_sftp() as sftp:
             yield sftp
 
