@@ -4,9 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-# Servers of the tests are one for each worker, so a file's tests stay together; what measures runs alone
+# Servers of the tests are one for each worker, so a file's tests stay together; what measures runs alone.
+# What fails in `TESTS` runs once more: docs/decisions/0042
 PYTEST = $(BIN)/python -m pytest
-TESTS = $(PYTEST) -n 2 --dist loadfile -m "not alone" && $(PYTEST) -m alone
+TWICE = $(BIN)/python -m tests.twice
+TESTS = $(TWICE) -n 2 --dist loadfile -m "not alone" && $(TWICE) -m alone
 
 # What tells in two minutes whether a change holds: the server in the process of its tests, without S3 and clients
 FAST_TESTS = tests/auth tests/backends/test_memory.py tests/config tests/docs/test_layers.py tests/events tests/fs \
