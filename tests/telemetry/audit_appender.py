@@ -19,7 +19,8 @@ def main() -> None:
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     told: list[str] = []
-    appender = AuditFile(file, lambda error: told.append(str(error)), lambda lost: None)
+    waiting_bytes = count * (chars + 100)  # all lines: others may hold the file's lock for long
+    appender = AuditFile(file, lambda error: told.append(str(error)), lambda lost: None, waiting_bytes)
     appender.start()
     for number in range(count):
         if number % ROUND == 0 and not limit:

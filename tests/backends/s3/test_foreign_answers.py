@@ -52,9 +52,13 @@ def data_for(api: str) -> bytes:
 async def test_what_stores_answer_is_believed(
     open_backend: Opener, store: Store, proxy: FaultProxy, direct: bool
 ) -> None:
-    """Nothing of what is done every day is looked up, or asked for again."""
+    """Nothing of what is done every day is looked up, or asked for again.
+
+    rclone itself sometimes fails, with status 500, for copies side by side into a directory that is new.
+    """
     large = {} if store.name == "rclone" else {"copy_part_bytes": PART}
     backend = await open_backend(direct_requests=direct, **large)
+    proxy.log.clear()
     with charging(Costs()) as costs:
         await put(backend, "d/small", SMALL)
         await put(backend, "d/empty", b"")
@@ -68,7 +72,7 @@ async def test_what_stores_answer_is_believed(
         await backend.rename(place("d"), place("e"), ALICE, overwrite=True)
         assert await names(backend, "e") == [b"empty", b"large", b"small"]
         await backend.delete(place("e/small"), ALICE)
-    assert costs.retries == 0
+    assert costs.retries == sum(seen.status is None or seen.status >= 500 for seen in proxy.log)
     assert costs.requests["DeleteObject"] == 1
     assert await backend.janitor.sweep() == 0
     assert [seen.status for seen in proxy.log.of("AbortMultipartUpload")] == [204]
