@@ -339,3 +339,31 @@ def test_bans_of_the_operator_and_earlier_bans_are_remembered() -> None:
     table = bans()
     assert not table.banned("a", ban(table, "a", 0).until)
     assert len(table) == 1
+
+
+def test_a_name_is_remembered_as_long_as_one_of_its_offences_counts() -> None:
+    table = bans(other_name_points=1)
+    for now in (0, 30):
+        fail(table, "a", now, "alice")
+    assert fail(table, "a", 61, "bob") is not None  # 1 of alice's and 2 of bob's
+
+
+def test_offences_of_one_name_at_one_moment_are_forgotten_together() -> None:
+    table = bans(threshold=4)
+    for _ in range(3):
+        fail(table, "a", 0, "alice")
+    assert [fail(table, "a", 60, "alice") is None for _ in range(4)] == [True, True, True, False]
+
+
+def test_an_offence_is_forgotten_at_the_end_of_its_window_also_when_another_source_offends() -> None:
+    table = bans()
+    fail(table, "a", 0)
+    fail(table, "b", 60)
+    assert len(table) == 1
+
+
+def test_a_ban_that_ends_is_forgotten_when_another_source_is_banned() -> None:
+    table = bans(memory_seconds=0.0)
+    ends = ban(table, "a", 0).until
+    ban(table, "b", ends)
+    assert len(table) == 1

@@ -296,6 +296,38 @@ def test_a_user_has_so_many_sessions_over_all_connections() -> None:
     assert gate.admission.open_session(gate.logging_in("c"), 3) is not None
 
 
+def test_a_session_that_closes_makes_place_for_one_more_and_one_that_never_was_does_not() -> None:
+    gate = Gate()
+    first, second = gate.logging_in("a"), gate.logging_in("b")
+    for ticket in (first, second):
+        assert gate.admission.log_in(ticket, "alice") is None
+        gate.admission.close_session(ticket)
+    assert [gate.admission.open_session(ticket, 3) for ticket in (first, first, second)] == [None] * 3
+    gate.admission.close_session(first)
+    assert gate.admission.open_session(first, 3) is None
+    assert gate.admission.open_session(first, 3) == Refusal("too many sessions of this user")
+    gate.admission.close_session(first)
+    gate.admission.leave(first)
+    assert [gate.admission.open_session(second, 3) for _ in range(2)] == [None] * 2
+    assert gate.admission.open_session(second, 3) == Refusal("too many sessions of this user")
+
+
+def test_a_user_and_a_source_may_be_limited_to_one() -> None:
+    gate = Gate(LIMITS.model_copy(update={"max_connections_per_source": 1}))
+    ticket = gate.logging_in("a")
+    assert gate.admission.log_in(ticket, "alice") is None
+    assert gate.admission.open_session(ticket, 1) is None
+    assert gate.admission.open_session(ticket, 1) == Refusal("too many sessions of this user")
+
+
+def test_a_connection_that_is_refused_does_not_count_for_its_source() -> None:
+    gate = Gate(LIMITS.model_copy(update={"max_connections": 2, "max_connections_per_source": 2}))
+    first, _second = gate.logging_in("a"), gate.logging_in("b")
+    assert gate.admission.arrive("a", 0) == Refusal("too many connections")
+    gate.admission.leave(first)
+    gate.come("a")
+
+
 TIGHT = LIMITS.model_copy(update={"max_connections_per_source": 5})
 MOST_SESSIONS = 4
 
