@@ -220,6 +220,20 @@ async def test_every_login_by_password_verifies_one_hash(
     assert verified[1] == OWN_FORM["password_hash"]
 
 
+@EITHER
+async def test_a_user_of_the_service_with_several_factors_has_its_origin(
+    aws: Aws, relay: Relay, service: str
+) -> None:
+    put(aws, service, "bob", OWN_FORM_ALL | {"methods": ["publickey+password"]})
+    async with users_of(aws, service, relay.url) as users:
+        first = await users.by_public_key("bob", KEY, ADDRESS)
+        again = await users.by_password("bob", PASSWORD, ADDRESS)
+    assert first is not None
+    assert again is not None
+    assert first.origin == again.origin
+    assert first.origin.startswith(service)
+
+
 # ── wrong records ─────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -5,8 +5,8 @@ suspect    logins still ask; a task asks for `s3sftp-probe` ── no answer ─
                                                             └─ any answer, to a login too ──► up
 down       logins are refused without asking; the task asks at intervals ── any answer ──► up
 
-The probe has the last word because a source may fail for one name alone: whoever knows such a name must not be
-able to shut out all users.
+The probe has the last word because a source may fail for one name alone: whoever knows such a name must not
+be able to shut out all users.
 """
 
 from __future__ import annotations
