@@ -30,7 +30,7 @@ from s3sftp.fs import FileOptions, FileSystem, OpenStorage
 from s3sftp.fs.open_storage import NO_STORAGES
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
-from s3sftp.sftp import Rates, SftpOptions, SftpSession, UserPaces
+from s3sftp.sftp import HandlesOfUsers, Rates, SftpOptions, SftpSession, UserPaces
 from s3sftp.ssh import ConnectionSource, Listener, ListenOptions, SshOptions, host_keys_in_thread
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
@@ -69,6 +69,7 @@ class Server:
         before_listening: Callable[[CompleteBackend], Awaitable[None]] | None = None,
         connection_source: ConnectionSource | None = None,
         uploads: SharedCounters | None = None,
+        handles: SharedCounters | None = None,
         stored: SharedCounters | None = None,
         rates: SharedCounters | None = None,
         limits_of: Callable[[Identity], Limits] = lambda identity: identity.limits,
@@ -90,8 +91,9 @@ class Server:
         `drain_timeout`: how long running transfers and waiting events may take at the end, in seconds.
         `ssh`, `logins`, `sftp`, `files`: the options of the groups `[ssh]`, `[auth]`, `[sftp]`, `[files]`.
         `before_listening`: called once the storage has started; what it raises ends the start.
-        `connection_source`, `uploads`, `stored`, `rates`: for one of several workers: where connections come
-        from, and the shared counters of each user's uploads, of changed names, and of users' rates.
+        `connection_source`, `uploads`, `handles`, `stored`, `rates`: for one of several workers: where
+        connections come from, and the shared counters of each user's uploads and handles, of changed names,
+        and of users' rates.
         `limits_of`: the limits that hold for a user now; by default those of the identity.
         `other_descriptors`: file descriptors that the backend may open; connections leave them free.
         `metrics`: counts what happens in this server. None: metrics of its own.
@@ -122,6 +124,7 @@ class Server:
         self.metrics = metrics or Metrics()
         """Counts what happens in this server."""
         self._paces = UserPaces(rates, self.metrics)
+        self._handles = HandlesOfUsers(handles, self.metrics)
         self._events = EventHub(on_committed, on_renamed)
         self._running: AsyncExitStack | None = None
         self._listener: Listener | None = None
@@ -192,8 +195,10 @@ class Server:
                 raise ConfigurationError([f"a mount of {identity.user} is in no storage: {min(missing)!r}"])
             if volume.backend.wants_grants:
                 session = replace(session, grants=tree.grants())
-            pace = self._paces.of(identity.user, _rates(self._limits_of(identity)))
-            return SftpSession(FileSystem(volume, tree, session), self._sftp, pace)
+            limits = self._limits_of(identity)
+            pace = self._paces.of(identity.user, _rates(limits))
+            handles = self._handles.of(identity.user, limits.max_handles or 0)
+            return SftpSession(FileSystem(volume, tree, session), self._sftp, pace, handles)
 
         started.push_async_callback(volume.stop)
         await volume.start()
@@ -241,11 +246,15 @@ class Server:
             self._listener.send_away(users, reason)
 
     def change_rates(self, limits_of: Callable[[str], Limits | None]) -> None:
-        """Change how fast the open sessions of users may be. `limits_of` is called with the name in the
-        identity of each user who has sessions, and returns the limits from now on, or None to leave them."""
+        """Change how fast the open sessions of users may be, and how many handles they may have.
+
+        `limits_of` is called with the name in the identity of each user who has sessions, and returns the
+        limits from now on, or None to leave them.
+        """
         for user in self._paces.users():
             if (limits := limits_of(user)) is not None:
                 self._paces.change(user, _rates(limits))
+                self._handles.change(user, limits.max_handles or 0)
 
     async def drain(self) -> bool:
         """Accept no new connections, let running transfers finish, and have their events delivered.

@@ -110,6 +110,7 @@ class Application:
                 other_descriptors=storage_descriptors(options) + (admin_descriptors(options) if alone else 0),
                 connection_source=context.connection_source if context else None,
                 uploads=context.memory.uploads if context else None,
+                handles=context.memory.handles if context else None,
                 stored=context.memory.stored if context else None,
                 rates=context.memory.rates if context else None,
                 limits_of=self._limits_of,

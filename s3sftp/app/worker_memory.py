@@ -1,6 +1,7 @@
 """Divides the memory that a server's workers share among its users.
 
     uploads    files that each user is writing                          fs/write/shared_tables.py
+    handles    files and directories that each user has open             sftp/user_handles.py
     stored     names that have been stored, renamed or removed          fs/write/shared_tables.py
     codes      verification codes that have been used                   auth/used_codes.py
     rates      what users have moved lately                             runtime/rate_buckets.py
@@ -19,9 +20,10 @@ from s3sftp.auth.used_codes import ROWS as _CODE_ROWS
 from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS
 from s3sftp.runtime.rate_buckets import ROWS as _RATE_ROWS
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
+from s3sftp.sftp.user_handles import ROWS as _HANDLE_ROWS
 from s3sftp.telemetry.metric_catalogue import ROWS as _METRIC_ROWS
 
-_ROWS = (UPLOAD_ROWS, CHANGE_ROWS, _CODE_ROWS, _RATE_ROWS, _METRIC_ROWS)
+_ROWS = (UPLOAD_ROWS, _HANDLE_ROWS, CHANGE_ROWS, _CODE_ROWS, _RATE_ROWS, _METRIC_ROWS)
 """Of all parts but the last, which has the rest of the table."""
 
 
@@ -30,6 +32,7 @@ class WorkerMemory:
     """The memory as one process sees it: each part is a table, in which the process writes its own column."""
 
     uploads: SharedCounters
+    handles: SharedCounters
     stored: SharedCounters
     codes: SharedCounters
     rates: SharedCounters

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import asyncssh
 
 from s3sftp.auth.account_verifier import AccountVerifier
-from s3sftp.auth.accounts import Accounts
+from s3sftp.auth.accounts import Account, Accounts
 from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
+from s3sftp.auth.origins import identity_of_source
 from s3sftp.auth.passwords import DummyHash
 from s3sftp.auth.used_codes import UsedCodes
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -86,22 +87,25 @@ class ConfiguredUsers:
         fits = await self.verifier.password(account, password)
         # users may have changed while the password was verified
         account = self._accounts.get(user)
-        return account.identity if fits and account and account.password_hash == tried else None
+        return self._identity(account) if fits and account and account.password_hash == tried else None
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
         account = self._accounts.get(user)
         fits = self.verifier.public_key(account, key, address)
-        return account.identity if fits and account else None
+        return self._identity(account) if fits and account else None
 
     async def by_certificate(self, user: str, certificate: Certificate, address: str) -> Identity | None:
         account = self._accounts.get(user)
         self.verifier.certificate(account, user, certificate, address)
-        return account.identity if account else None
+        return self._identity(account) if account else None
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
         account = self._accounts.get(user)
         fits = self.verifier.code(account, user, code)
-        return account.identity if fits and account else None
+        return self._identity(account) if fits and account else None
+
+    def _identity(self, account: Account) -> Identity:
+        return identity_of_source(self.source_name, account)
 
     def close(self) -> None:
         """Stop the threads."""

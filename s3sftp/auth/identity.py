@@ -49,6 +49,10 @@ class Identity:
     """How much the user may do at once and in a second. Where it says nothing, the server's configuration
     does."""
 
+    origin: str = field(default="", compare=False, repr=False)
+    """Which account of which source of users has answered: the factors of a login prove one account only if
+    this is the same for all of them."""
+
     def tree(self) -> Mounts:
         """The user's tree. Raises ConfigurationError: if it cannot be used, with all problems."""
         return Mounts.of(

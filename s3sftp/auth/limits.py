@@ -31,6 +31,8 @@ class Limits:
     """What all sessions of the user together may receive."""
     requests_per_second: int | None = None
     """Requests of all sessions of the user together, READs and WRITEs excluded."""
+    max_handles: int | None = None
+    """Files and directories that are open at once, over all sessions and workers."""
 
     def over(self, others: Limits) -> Limits:
         """These limits, with those of `others` where these are None."""
@@ -59,6 +61,9 @@ class LimitOptions(Options):
     max_sessions: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """Maximum number of SFTP sessions that a user may have open at once, over all connections and workers.
     Further ones are refused. Default: no limit but those of `[ssh]`."""
+    max_handles: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Maximum number of files and directories that a user may have open at once, over all sessions and
+    workers. Further ones are refused. Default: no limit but `sftp.max_handles`, of each session."""
     upload_bytes_per_second: _Rate | None = None
     """How many bytes a user may upload in a second, over all sessions and workers, such as `"10 MiB"`. Faster
     clients are slowed down; nothing is refused. At least 16 KiB. Default: no limit."""

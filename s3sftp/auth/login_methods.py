@@ -47,6 +47,11 @@ class LoginMethods:
         return any(factor in each for each in self.combinations)
 
     @property
+    def has_steps(self) -> bool:
+        """Whether any combination has several factors."""
+        return any(len(each) > 1 for each in self.combinations)
+
+    @property
     def text(self) -> str:
         """The combinations as in the configuration, for people."""
         return " or ".join("+".join(each) for each in self.combinations)

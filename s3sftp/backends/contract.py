@@ -529,6 +529,14 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         await self.require_version(place, info, session)
         await self.delete(place, session)
 
+    async def write_mark(self, place: Place, session: Session) -> object:
+        """What distinguishes the write that stored a file from all others, as far as the storage can: also
+        from one of the same content. Always asks the storage, never a cache.
+
+        Raises NotFound: if there is nothing at `place`.
+        """
+        return (await self.file_info(place, session)).identity
+
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         """As `Extras.set_mtime`. This default sets no time and returns False."""
         await self.file_info(place, session)  # raises NotFound

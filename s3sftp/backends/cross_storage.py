@@ -5,6 +5,9 @@
 
 A file is whole at the target before it is removed from the source, and is removed only if it still is the
 version that was copied. A failure in between leaves both, never neither.
+
+Two storages may be one by two names, such as two addresses of one store. A file that the server copies onto
+itself is replaced by its copy, which the mark of the source's write shows: it is not removed then.
 """
 
 from __future__ import annotations
@@ -16,7 +19,14 @@ from typing import Any, cast
 
 from s3sftp.backends.complete.streamed_uploads import Rechunker
 from s3sftp.backends.contract import CompleteBackend, FileInfo, Finish, Place, Session, WriteIntent
-from s3sftp.errors import AlreadyExists, Changed, IsADirectory, NotFound, OtherStorage
+from s3sftp.errors import (
+    AlreadyExists,
+    Changed,
+    InvalidRequest,
+    IsADirectory,
+    NotFound,
+    OtherStorage,
+)
 from s3sftp.telemetry import get_logger
 
 _log = get_logger(__name__)
@@ -47,7 +57,8 @@ class CrossStorage:
 
         Raises NotFound: if there is nothing at the source. Raises OtherStorage: if it is a directory. Raises
         AlreadyExists: if the target exists and `overwrite` is false, or if it is a directory. Raises Changed:
-        if the source is replaced meanwhile; it then stays, beside the copy.
+        if the source is replaced meanwhile; it then stays, beside the copy. Raises InvalidRequest: if the
+        source is the target.
         """
         info = await source.backend.file_info(source.place, session)
         if info.is_dir:
@@ -55,7 +66,7 @@ class CrossStorage:
         there = await _found(target, session)
         if there is not None and (there.is_dir or not overwrite):
             raise AlreadyExists
-        await self._copied(source, target, info, session, exclusive=not overwrite)
+        await self._copied(source, target, info, session, exclusive=not overwrite, is_move=True)
         await source.backend.remove_version(source.place, info, session)
 
     async def copy(
@@ -74,9 +85,17 @@ class CrossStorage:
         return await self._copied(source, target, info, session, exclusive=False)
 
     async def _copied(
-        self, source: StoredAt, target: StoredAt, info: FileInfo, session: Session, *, exclusive: bool
+        self,
+        source: StoredAt,
+        target: StoredAt,
+        info: FileInfo,
+        session: Session,
+        *,
+        exclusive: bool,
+        is_move: bool = False,
     ) -> FileInfo:
-        """Copy the version in `info`. With `exclusive` only if nothing is at the target."""
+        """Copy the version in `info`. With `exclusive` only if nothing is at the target. `is_move`: refuse if
+        the copy has replaced the source."""
         if target.backend.copies_from(source.backend):
             try:
                 return await target.backend.copy_from(
@@ -87,7 +106,12 @@ class CrossStorage:
                     "storage.copy_streamed", source=source.name, target=target.name, detail=error.detail
                 )
         async with self._streams:
-            return await _streamed(source, target, info, session, exclusive=exclusive)
+            if not is_move:
+                return await _streamed(source, target, info, session, exclusive=exclusive)
+            mark = await source.backend.write_mark(source.place, session)
+            copied = await _streamed(source, target, info, session, exclusive=exclusive)
+            await _require_mark(source, mark, target, session)
+            return copied
 
 
 async def _streamed(
@@ -110,6 +134,20 @@ async def _streamed(
     except BaseException:
         await backend.abort_write(upload, session)
         raise
+
+
+async def _require_mark(source: StoredAt, mark: object, target: StoredAt, session: Session) -> None:
+    """Check that the source is still the one that was written with `mark`.
+
+    Raises InvalidRequest: if it is the copy by another name. Raises Changed: if it has been replaced.
+    """
+    now = await source.backend.write_mark(source.place, session)
+    if now == mark:
+        return
+    if now == await target.backend.write_mark(target.place, session):
+        _log.error("storage.has_two_names", source=source.name, target=target.name)
+        raise InvalidRequest("source and target are the same file")
+    raise Changed
 
 
 async def _found(at: StoredAt, session: Session) -> FileInfo | None:

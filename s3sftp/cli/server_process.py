@@ -210,6 +210,7 @@ async def _supervise(
 
     def gone(number: int) -> None:
         memory.uploads.clear_column(number - 1)  # the worker's uploads have ended
+        memory.handles.clear_column(number - 1)
         metrics.worker_is_gone(number - 1)
         metrics.add(WORKER_RESTARTS.row())
 

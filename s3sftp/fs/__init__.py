@@ -12,6 +12,7 @@ from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.read.reader import AwaitedRange
 from s3sftp.fs.rights import PRESETS, Right, rights_of
 from s3sftp.fs.transfer_record import FailureReason
+from s3sftp.fs.write.shared_tables import UserCounts
 from s3sftp.fs.write.upload_pipeline import WriteMode
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "OpenStorage",
     "OpenWriter",
     "Right",
+    "UserCounts",
     "VirtualPath",
     "WriteMode",
     "rights_of",

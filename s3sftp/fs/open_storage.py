@@ -18,7 +18,7 @@ from s3sftp.fs.hashing import FileHasher
 from s3sftp.fs.open_files import OpenWriter
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.write.open_uploads import OpenUploads
-from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS, ChangedNames, UploadQuota
+from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS, ChangedNames, UserCounts
 from s3sftp.fs.write.upload_pipeline import WriterResources
 from s3sftp.runtime.buffer_pool import BufferPool
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -63,7 +63,7 @@ class OpenStorage:
         self.budget = ByteBudget(options.buffer_bytes, options.buffer_wait.total_seconds())
         self.writers: OpenUploads[OpenWriter] = OpenUploads(
             options.max_uploads_per_user,
-            UploadQuota(uploads or SharedCounters.alone(UPLOAD_ROWS)),
+            UserCounts(uploads or SharedCounters.alone(UPLOAD_ROWS)),
             ChangedNames(changes or SharedCounters.alone(CHANGE_ROWS)),
         )
         self.resources = WriterResources(

@@ -3,5 +3,14 @@
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.pace import Rates, UserPace, UserPaces
 from s3sftp.sftp.session import SftpSession
+from s3sftp.sftp.user_handles import HandlesOfUsers, UserHandles
 
-__all__ = ["Rates", "SftpOptions", "SftpSession", "UserPace", "UserPaces"]
+__all__ = [
+    "HandlesOfUsers",
+    "Rates",
+    "SftpOptions",
+    "SftpSession",
+    "UserHandles",
+    "UserPace",
+    "UserPaces",
+]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from s3sftp.errors import Busy, InvalidRequest
 from s3sftp.fs import OpenDirectory, OpenReader, OpenWriter, VirtualPath
 from s3sftp.sftp.codec import u32
+from s3sftp.sftp.user_handles import UserHandles
 from s3sftp.telemetry.metric_catalogue import OPEN_HANDLES
 from s3sftp.telemetry.metrics import Metrics
 
@@ -42,7 +43,15 @@ class Handle:
 class HandleTable:
     """The handles of one session, by the four bytes that name them on the wire and mean nothing elsewhere."""
 
-    def __init__(self, most: int, most_directories: int, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        most: int,
+        most_directories: int,
+        metrics: Metrics | None = None,
+        of_user: UserHandles | None = None,
+    ) -> None:
+        """`of_user`: the handles of all sessions of the user."""
+        self._of_user = of_user
         self._count = (metrics or Metrics()).add
         self._most = most
         self._most_directories = most_directories
@@ -58,13 +67,16 @@ class HandleTable:
     def reserve(self, *, directory: bool) -> Iterator[None]:
         """Reserve a handle while a file or directory is being opened.
 
-        Raises Busy: if the session has its maximum of handles, or of directories, open or opening.
+        Raises Busy: if the session or its user has the maximum of handles, or the session that of
+        directories, open or opening.
         """
         if len(self._table) + self._opening >= self._most:
             raise Busy(f"too many open files (at most {self._most} in a session)")
         directories = len(self._table) - self.files + self._opening_directories
         if directory and directories >= self._most_directories:
             raise Busy(f"too many open directories (at most {self._most_directories} in a session)")
+        if self._of_user is not None:
+            self._of_user.take()
         self._opening += 1
         self._opening_directories += directory
         try:
@@ -72,12 +84,14 @@ class HandleTable:
         finally:
             self._opening -= 1
             self._opening_directories -= directory
+            self._count_for_user(-1)
 
     def add(self, path: VirtualPath, opened: Opened) -> Handle:
         handle = Handle(self._next, path, opened)
         self._next += 1
         self._table[handle.wire] = handle
         self._count(_row_of(handle), 1)
+        self._count_for_user(1)
         return handle
 
     def find(self, wire: bytes | memoryview) -> Handle:
@@ -107,6 +121,11 @@ class HandleTable:
         """Remove a closed handle. Does nothing if it has been removed."""
         if self._table.pop(handle.wire, None) is not None:
             self._count(_row_of(handle), -1)
+            self._count_for_user(-1)
+
+    def _count_for_user(self, count: int) -> None:
+        if self._of_user is not None:
+            self._of_user.add(count)
 
     def all(self) -> list[Handle]:
         return list(self._table.values())

@@ -43,6 +43,7 @@ from s3sftp.sftp.request_metrics import RequestMetrics, operation_of_packet
 from s3sftp.sftp.request_runner import RequestRunner
 from s3sftp.sftp.send_queue import SendQueue
 from s3sftp.sftp.status import Status, error_packet, status_packet
+from s3sftp.sftp.user_handles import UserHandles
 from s3sftp.telemetry import get_logger
 
 _log = get_logger(__name__)
@@ -71,12 +72,21 @@ _OF_PATHS = frozenset(
 class SftpSession(asyncssh.SSHServerSession[bytes]):
     """The `sftp` subsystem on one channel, for asyncssh's `session_requested`, with `encoding=None`."""
 
-    def __init__(self, files: FileSystem, options: SftpOptions, pace: UserPace | None = None) -> None:
-        """`pace`: how fast the user may be, with all sessions together. None: as fast as possible."""
+    def __init__(
+        self,
+        files: FileSystem,
+        options: SftpOptions,
+        pace: UserPace | None = None,
+        of_user: UserHandles | None = None,
+    ) -> None:
+        """`pace`: how fast the user may be, with all sessions together. None: as fast as possible. `of_user`:
+        how many handles the user has and may have, in all sessions together. None: no limit."""
         self._files = files
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self._handles = HandleTable(options.max_handles, options.max_directories, files.shared.metrics)
+        self._handles = HandleTable(
+            options.max_handles, options.max_directories, files.shared.metrics, of_user
+        )
         self._answered = RequestMetrics(files.shared.metrics)
         self._operations = Operations(files, self._handles, options)
         self._reader = PacketReader(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)

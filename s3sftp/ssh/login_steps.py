@@ -29,7 +29,7 @@ class LoginStep:
 
 
 class LoginSteps:
-    """What has been proven for one user name. Another name, or another identity for it, begins anew."""
+    """What has been proven for one user name. Another name, or another account for it, begins anew."""
 
     def __init__(self) -> None:
         self._user = ""
@@ -74,9 +74,13 @@ class LoginSteps:
         The check before it allowed it, but the user may have changed meanwhile.
         """
         self.begin(user)
-        if self._identity is not None and self._identity.user != identity.user:
+        if self._identity is not None and not _are_one_account(self._identity, identity):
             self._identity, self._steps = None, ()
         if not identity.login_methods.may_follow(self.proven, step.factor):
             return False
         self._identity, self._steps = identity, (*self._steps, step)
         return True
+
+
+def _are_one_account(one: Identity, other: Identity) -> bool:
+    return (one.user, one.origin) == (other.user, other.origin)

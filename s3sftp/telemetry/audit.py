@@ -33,6 +33,7 @@ FROM_THE_LOG = frozenset(
         "config.reload_failed",
         "connection.ending",
         "connection.request_refused",
+        "download.failed",
         "login.accepted",
         "login.certificate_refused",
         "login.continued",

@@ -181,10 +181,11 @@ LIMITS_REACHED = Instrument(
     MetricGroup.CONNECTIONS,
     InstrumentKind.COUNTER,
     "s3sftp_limits_reached",
-    "Times that a limit of a user took effect: `sessions`, a session that was refused; `upload`, `download`"
-    " and `requests`, a session that had to wait because the user was faster than allowed.",
+    "Times that a limit of a user took effect: `sessions` and `handles`, a session or an OPEN that was"
+    " refused; `upload`, `download` and `requests`, a session that had to wait because the user was faster"
+    " than allowed.",
     ("limit",),
-    (("sessions",), ("upload",), ("download",), ("requests",)),
+    (("sessions",), ("handles",), ("upload",), ("download",), ("requests",)),
 )
 
 HOOK_REQUESTS = Instrument(

@@ -220,6 +220,20 @@ async def test_every_login_by_password_verifies_one_hash(
     assert verified[1] == OWN_FORM["password_hash"]
 
 
+@EITHER
+async def test_a_user_of_the_service_with_several_factors_has_its_origin(
+    aws: Aws, relay: Relay, service: str
+) -> None:
+    put(aws, service, "bob", OWN_FORM_ALL | {"methods": ["publickey+password"]})
+    async with users_of(aws, service, relay.url) as users:
+        first = await users.by_public_key("bob", KEY, ADDRESS)
+        again = await users.by_password("bob", PASSWORD, ADDRESS)
+    assert first is not None
+    assert again is not None
+    assert first.origin == again.origin
+    assert first.origin.startswith(service)
+
+
 # ── wrong records ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -319,10 +333,9 @@ async def test_a_service_that_is_down_is_not_asked_until_it_answers_again(
             for _ in range(2):
                 with pytest.raises(UsersUnavailable):
                     await users.by_password("bob", PASSWORD, ADDRESS)
-            asked = len(relay.asked)
+            await until_down(metrics, service)
             with pytest.raises(UsersUnavailable, match="is down"):
                 await users.by_password("bob", PASSWORD, ADDRESS)
-            assert len(relay.asked) == asked
             assert metrics.table.total(AWS_USERS_DOWN.row(service)) == 1
             relay.fault = None
             async with asyncio.timeout(20):
@@ -331,6 +344,12 @@ async def test_a_service_that_is_down_is_not_asked_until_it_answers_again(
             assert await users.by_password("bob", PASSWORD, ADDRESS) == BOB
     names = [event["event"] for event in events]
     assert names == ["aws_users.request_failed", "aws_users.down", "aws_users.up"]
+
+
+async def until_down(metrics: Metrics, service: str) -> None:
+    async with asyncio.timeout(30):
+        while not metrics.table.total(AWS_USERS_DOWN.row(service)):
+            await asyncio.sleep(0.05)
 
 
 @EITHER
@@ -409,9 +428,12 @@ async def test_a_missing_table_or_another_key_is_down_for_everybody(
     other = Aws(moto)  # without a table
     if code == "ValidationException":
         other.make_table("login")
-    async with users_of(other, "dynamodb", relay.url, max_failures=1) as users:
-        with capture_events() as events, pytest.raises(UsersUnavailable):
-            await users.by_password("bob", PASSWORD, ADDRESS)
+    metrics = Metrics()
+    async with users_of(other, "dynamodb", relay.url, metrics, max_failures=1) as users:
+        with capture_events() as events:
+            with pytest.raises(UsersUnavailable):
+                await users.by_password("bob", PASSWORD, ADDRESS)
+            await until_down(metrics, "dynamodb")
     down = next(event for event in events if event["event"] == "aws_users.down")
     assert code in down["reason"]
     assert down["place"] == f"table {other.table} at {relay.url}"

@@ -310,7 +310,7 @@ async def test_a_hook_that_is_down_is_not_asked_until_it_answers_again() -> None
             await fails(users, 2)
             assert metrics.table.total(HOOK_DOWN.row()) == 0
             await fails(users, 1)
-            assert metrics.table.total(HOOK_DOWN.row()) == 1
+            await until_down(metrics)
             asked, began = count(metrics, "no_answer"), clock()
             await fails(users, 500)
             probes = 1 + (clock() - began) / 0.2
@@ -327,6 +327,56 @@ async def until_up(metrics: Metrics) -> None:
     async with asyncio.timeout(30):
         while metrics.table.total(HOOK_DOWN.row()):
             await asyncio.sleep(0.02)
+
+
+async def until_down(metrics: Metrics) -> None:
+    async with asyncio.timeout(30):
+        while not metrics.table.total(HOOK_DOWN.row()):
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("failure", [says({}, 502), says({}, 503), says({}, 504), breaks_off])
+async def test_a_name_that_the_hook_fails_for_does_not_shut_out_other_users(failure: Answer) -> None:
+    """The hook is asked for the probe's name before it counts as down."""
+
+    async def fails_for_bob(request: web.Request) -> web.StreamResponse:
+        if (await request.json())["username"] == "bob":
+            return await failure(request)
+        return await says(ACCEPTS)(request)
+
+    metrics = Metrics()
+    async with running_hook(fails_for_bob) as hook, users_of(hook.url, metrics, max_failures=2) as users:
+        with capture_events() as events:
+            await fails(users, 2)
+            async with asyncio.timeout(30):
+                while not count(metrics, "answered"):
+                    await asyncio.sleep(0.02)
+            assert hook.users == ["bob", "bob", PROBE_USER]
+            await fails(users, 1)
+        assert await users.by_password("eve", "secret", ADDRESS) is not None
+    assert [event["event"] for event in events if event["event"].startswith("hook.down")] == []
+
+
+async def test_an_answer_for_a_user_while_the_probe_waits_keeps_the_hook_up() -> None:
+    metrics, probed, go_on = Metrics(), asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        user = (await request.json())["username"]
+        if user == PROBE_USER:
+            probed.set()
+            await go_on.wait()
+        return await says(ACCEPTS if user == "eve" else {}, 200 if user == "eve" else 503)(request)
+
+    async with running_hook(answer) as hook, users_of(hook.url, metrics, max_failures=2) as users:
+        with capture_events():
+            await fails(users, 2)
+            await asyncio.wait_for(probed.wait(), 30)
+            assert await users.by_password("eve", "secret", ADDRESS) is not None
+            go_on.set()
+            async with asyncio.timeout(30):
+                while count(metrics, "error_status") < 3:
+                    await asyncio.sleep(0.02)
+        assert metrics.table.total(HOOK_DOWN.row()) == 0
 
 
 async def test_answers_that_concern_one_user_do_not_make_the_hook_count_as_down() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from s3sftp.backends.s3.user_sessions import UserSessionsBackend
 from s3sftp.errors import (
     AlreadyExists,
     Changed,
+    InvalidRequest,
     IsADirectory,
     NotFound,
     PermissionDenied,
@@ -25,6 +27,7 @@ from s3sftp.errors import (
 from s3sftp.telemetry import Costs, charging
 from testbed.s3_store import Store
 from tests.backends.storages import s3_options
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3, s3_client
 
 ME = Session("alice")
@@ -230,6 +233,72 @@ async def test_to_another_store_the_server_copies(store: Store, moto: Store) -> 
         assert (await router.file_info(THERE, ME)).mtime == 12345.0
         assert [key for key in await left.keys("") if not key.endswith("/")] == []
         assert await right.multipart_uploads() == []
+
+
+@asynccontextmanager
+async def one_bucket_by_two_names(store: Store) -> AsyncIterator[StorageRouter]:
+    """A router over one bucket, whose store is named by its address and by its host name."""
+    with store.space() as space:
+        by_address = s3_options(store, space, 0)
+        assert by_address.endpoint_url is not None
+        by_name = by_address.endpoint_url.replace("127.0.0.1", "localhost")
+        assert by_name != by_address.endpoint_url
+        other = S3Options.model_validate(by_address.model_dump() | {"endpoint_url": by_name})
+        router = StorageRouter({"": S3Backend(by_address), "archive": S3Backend(other)})
+        await router.start()
+        try:
+            yield router
+        finally:
+            await router.stop()
+
+
+async def test_a_file_moved_onto_itself_by_another_name_of_its_bucket_is_not_lost(seaweed: Store) -> None:
+    """The copy has the content of the file, and so its ETag, and comes within the same second."""
+    async with one_bucket_by_two_names(seaweed) as router:
+        await router.write_file(HERE, DATA, ME)
+        with capture_events() as events, pytest.raises(InvalidRequest, match="same file"):
+            await router.rename(HERE, Place(HERE.names, "archive"), ME, overwrite=True)
+        assert await router.read_file(HERE, ME) == DATA
+        (event,) = [each for each in events if each["event"] == "storage.has_two_names"]
+        assert (event["source"], event["target"]) == ("", "archive")
+
+
+async def test_a_file_moved_elsewhere_by_another_name_of_its_bucket_is_moved(seaweed: Store) -> None:
+    async with one_bucket_by_two_names(seaweed) as router:
+        await router.write_file(HERE, DATA, ME)
+        await router.rename(HERE, THERE, ME, overwrite=True)
+        assert await router.read_file(THERE, ME) == DATA
+        with pytest.raises(NotFound):
+            await router.file_info(HERE, ME)
+
+
+async def test_a_source_that_is_replaced_by_the_same_content_while_it_is_copied_stays(
+    seaweed: Store, moto: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_buckets(seaweed, moto) as (router, _, _):
+        await router.write_file(HERE, DATA, ME)
+        target = router.storages["archive"]
+        finish = target.finish_write
+
+        async def replaced(*arguments: Any) -> FileInfo:
+            info = await finish(*arguments)
+            await router.write_file(HERE, DATA, ME)
+            return info
+
+        monkeypatch.setattr(target, "finish_write", replaced)
+        with pytest.raises(Changed):
+            await router.rename(HERE, THERE, ME, overwrite=True)
+        assert await router.read_file(HERE, ME) == DATA
+
+
+async def test_an_access_point_may_be_the_bucket_itself(store: Store) -> None:
+    """The store would copy an object onto itself: the server copies, which shows whether it is one."""
+    with store.space() as space:
+        bucket = s3_options(store, space, 0)
+    for name in ("ap-0123456789abcdef-s3alias", "arn:aws:s3:eu-west-1:123456789012:accesspoint/ap"):
+        point = S3Options.model_validate(bucket.model_dump() | {"bucket": name})
+        assert not S3Backend(bucket).copies_from(S3Backend(point))
+        assert not S3Backend(point).copies_from(S3Backend(bucket))
 
 
 async def test_where_the_store_denies_the_copy_the_server_copies(

@@ -8,6 +8,7 @@ import fcntl
 import json
 import signal
 import subprocess
+import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -141,6 +142,33 @@ async def test_who_reads_through_a_handle_for_writing_without_the_right_is_a_lin
     (refused,) = await audited.until("request.refused")
     told = (refused["request"], refused["path"], refused["rule"])
     assert told == ("READ", "/blind/a", "missing right: read")
+
+
+async def test_a_download_that_breaks_off_is_a_line(audited: Audited, tmp_path: Path) -> None:
+    """The file is replaced while it is open: its OPEN was answered, and what follows cannot be read."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"o" * (4 << 20))
+    new.write_bytes(b"n" * (4 << 20))
+    assert await audited.sftp(f"put {old} /a\n") == 0
+    opened_file, replaced = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with contextlib.closing(paramiko.Transport((audited.server.host, audited.server.port))) as transport:
+            with opened(transport).open("/a") as file:
+                file.seek(3 << 20)
+                opened_file.set()
+                assert replaced.wait(60)
+                with pytest.raises(OSError, match="changed"):
+                    file.read(100)
+
+    reading = asyncio.create_task(asyncio.to_thread(read))
+    assert await asyncio.to_thread(opened_file.wait, 60)
+    assert await audited.sftp(f"put {new} /a\n") == 0
+    replaced.set()
+    await reading
+    (failed,) = await audited.until("download.failed")
+    assert (failed["path"], failed["user"], failed["size"]) == ("/a", "alice", 4 << 20)
+    assert failed["error"].startswith("Changed")
 
 
 async def test_each_change_of_users_is_a_line_with_the_fields_that_differ(audited: Audited) -> None:

@@ -109,6 +109,49 @@ def test_a_changed_number_of_sessions_holds_for_the_next_session_and_ends_none(p
         wait_until(lambda: not _gets_session(partners), 30, "the change to arrive")
 
 
+def fill(session: paramiko.SFTPClient, name: str, most: int = 10) -> list[paramiko.SFTPFile]:
+    """As many files as the user gets to have open; the rest is refused with the reason."""
+    opened: list[paramiko.SFTPFile] = []
+    while len(opened) < most:
+        try:
+            opened.append(session.open(f"/{name}-{len(opened)}", "w"))
+        except OSError as refusal:
+            assert "too many open files of this user (at most 5 in all sessions)" in str(refusal)
+            break
+    return opened
+
+
+def test_a_user_has_so_many_files_open_over_all_sessions_and_workers(partners: Partners) -> None:
+    partners.mount("bob", alice=limited(partners, "alice", "max_handles = 5"))
+    partners.until_reloaded()
+    wait_until(lambda: partners.gets_in("alice"), 30, "both workers to know")
+    with ExitStack() as stack:
+        first, second, third = sessions(partners, stack, "alice", most=3)
+        held, opened = fill(first, "a", most=3), fill(second, "b")
+        assert (len(held), len(opened)) == (3, 2)
+        with pytest.raises(OSError, match="too many open files of this user"):
+            third.listdir("/")  # a directory is one too
+        assert len(fill(stack.enter_context(partners.session("bob")), "c", most=6)) == 6
+        opened[0].close()
+        assert len(third.listdir("/")) == 1
+        first.get_channel().get_transport().close()  # type: ignore[union-attr]
+        wait_until(lambda: len(fill(third, "d", most=1)) == 1, 30, "the files of the lost connection")
+
+
+def test_a_changed_number_of_handles_holds_for_sessions_that_are_open(partners: Partners) -> None:
+    with ExitStack() as stack:
+        (session,) = sessions(partners, stack, "alice", most=1)
+        opened = fill(session, "a", most=6)
+        assert len(opened) == 6
+        partners.mount("bob", alice=limited(partners, "alice", "max_handles = 5"))
+        wait_until(lambda: not fill(session, "b", most=1), 30, "the change to arrive")
+        opened[0].write(b"still open")
+        for each in opened:
+            each.close()
+        opened = fill(session, "c")
+        assert len(opened) == 5
+
+
 def _gets_session(partners: Partners) -> bool:
     return partners.sftp("alice").returncode == 0
 

@@ -21,7 +21,7 @@ from s3sftp.fs import (
     rights_of,
 )
 from s3sftp.fs.write.open_uploads import OpenUpload, OpenUploads
-from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS, ChangedNames, UploadQuota
+from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS, ChangedNames, UserCounts
 from s3sftp.runtime.shared_counters import SharedCounters
 from tests.fs.test_rights import names_in, path, read, write
 
@@ -152,7 +152,7 @@ async def test_the_root_lists_mounts_of_all_storages() -> None:
 def test_uploads_and_changes_of_equal_names_are_told_apart() -> None:
     here, there = Place((b"f",)), Place((b"f",), "archive")
     changes = ChangedNames(SharedCounters.alone(CHANGE_ROWS))
-    rows: OpenUploads[OpenUpload] = OpenUploads(9, UploadQuota(SharedCounters.alone(UPLOAD_ROWS)), changes)
+    rows: OpenUploads[OpenUpload] = OpenUploads(9, UserCounts(SharedCounters.alone(UPLOAD_ROWS)), changes)
     assert changes._row(here) != changes._row(there)
     session = Session("acme")
     upload = OpenUpload(here, path("/f"), session)

@@ -106,6 +106,26 @@ async def test_a_full_chunk_is_sent_before_bytes_that_reach_into_later_ones_wait
     bench.assert_nothing_left()
 
 
+@pytest.mark.parametrize("early", [[], [(20, 24)], [(18, 22), (24, 30)]], ids=str)
+async def test_a_write_over_bytes_in_memory_that_reaches_beyond_the_chunk_waits_for_no_memory_of_its_own(
+    early: list[tuple[int, int]],
+) -> None:
+    """The old bytes and what else came before are worth no memory, and the full chunk is sent first."""
+    bench, data = Bench(), random.Random(9).randbytes(40)
+    bench.budget = ByteBudget(16 + 10 + 6 + sum(stop - start for start, stop in early), wait_seconds=0.4)
+    writer, other = bench.open(TRUNC), bench.open(TRUNC)
+    await write(other, 0, data[:10])  # and a reservation for the rest of the chunk
+    for start, stop in early:
+        await write(writer, start, bytes(stop - start))
+    await write(writer, 0, bytes(16))
+    await write(writer, 0, data[:32])  # the budget is used up until the first chunk is stored
+    await write(writer, 32, data[32:])
+    await writer.commit()
+    assert bench.stored == data
+    await other.commit()  # did not have to make room
+    bench.assert_nothing_left()
+
+
 async def test_bytes_that_never_came_refuse_the_file() -> None:
     bench = Bench(b"old")
     writer = bench.open(TRUNC)

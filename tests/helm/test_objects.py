@@ -199,6 +199,23 @@ def test_the_store_of_the_options_is_let_through_the_network_policy(rendered: Ch
     assert let_out == {53, 443, 8333, 9443, 7443, 7444}
 
 
+@pytest.mark.parametrize(
+    ("group", "options"),
+    [
+        ("hook", {"url": "https://users.example:8443/login"}),
+        ("dynamodb", {"users_table": "users", "endpoint_url": "https://dynamodb.example:8443"}),
+        ("secrets_manager", {"endpoint_url": "https://secrets.example:8443"}),
+    ],
+)
+def test_a_source_of_users_is_let_through_the_network_policy(
+    rendered: Chart, group: str, options: dict[str, object]
+) -> None:
+    objects = rendered.objects(values_file("minimal"), {"config": {group: options}})
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
+    assert 8443 in ports
+
+
 def test_the_agent_of_pod_identity_is_let_through_the_network_policy_at_both_its_addresses(
     rendered: Chart,
 ) -> None:

@@ -43,6 +43,7 @@ class ListenerHarness:
     listener: Listener
     storage: MemoryBackend
     events: list[Mapping[str, Any]]
+    users: ConfiguredUsers
     sessions: list[SftpSession] = field(default_factory=list)
 
     @property
@@ -120,7 +121,7 @@ async def listener_harness(
     with capture_events(log_level) as events:
         await listener.start()
         try:
-            yield ListenerHarness(listener, storage, events, sessions)
+            yield ListenerHarness(listener, storage, events, known, sessions)
         finally:
             await listener.stop()
             await volume.stop()

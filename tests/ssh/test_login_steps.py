@@ -83,6 +83,15 @@ def test_another_identity_behind_the_same_name_begins_anew() -> None:
     assert steps.proven == ()
 
 
+def test_a_factor_that_another_source_has_proven_does_not_count() -> None:
+    steps, both = LoginSteps(), login_methods(["publickey+password"])
+    earlier = Identity("alice", login_methods=both, origin="dynamodb 1")
+    later = Identity("alice", login_methods=both, origin="the configuration 1")
+    assert steps.prove("alice", earlier, LoginStep("publickey", "publickey"))
+    assert not steps.prove("alice", later, LoginStep("password", "password"))
+    assert steps.proven == ()
+
+
 def test_a_user_whose_methods_have_changed_proves_what_is_needed_now() -> None:
     steps = LoginSteps()
     both, key = login_methods(["publickey+password"]), login_methods(["publickey"])

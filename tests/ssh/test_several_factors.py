@@ -16,7 +16,7 @@ import paramiko
 import pyotp
 import pytest
 
-from s3sftp.auth import UserOptions
+from s3sftp.auth import UserOptions, read_logins
 from tests.ssh.listener_harness import (
     ALICES_KEY,
     CHEAP,
@@ -417,6 +417,34 @@ async def test_three_factors_are_proven_one_after_the_other() -> None:
             ["keyboard-interactive"],
             [],
         ]
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["the same account", "another account"])
+async def test_a_proven_factor_counts_for_the_account_that_it_was_proven_for(other: bool) -> None:
+    """An account of the same name with another key takes its place between key and password."""
+
+    async with listener_harness(users=BOTH) as house:
+
+        class Waiting(asyncssh.SSHClient):
+            async def password_auth_requested(self) -> str:
+                assert len(house.logged("login.continued")) == 1
+                key = asyncssh.generate_private_key("ssh-ed25519") if other else ALICES_KEY
+                line = key.export_public_key().decode()
+                now = {**BOTH, "alice": BOTH["alice"].model_copy(update={"authorized_keys": (line,)})}
+                await house.users.replace(read_logins(now).accounts)
+                return PASSWORD
+
+        async def log_in() -> None:
+            keys = {"client_keys": [ALICES_KEY], "preferred_auth": "publickey,password"}
+            async with await house.connect(password=None, client_factory=Waiting, **keys):
+                pass
+
+        if other:
+            with pytest.raises(asyncssh.PermissionDenied):
+                await log_in()
+        else:
+            await log_in()
+        assert len(house.logged("login.accepted")) == (0 if other else 1)
 
 
 async def ask_to_change_the_password(house: ListenerHarness, password: str) -> None:

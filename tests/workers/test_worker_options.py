@@ -20,7 +20,7 @@ from s3sftp.app.worker_options import (
 )
 from s3sftp.auth import hash_password, read_logins
 from s3sftp.errors import ConfigurationError
-from s3sftp.fs.write.shared_tables import UploadQuota
+from s3sftp.fs.write.shared_tables import UserCounts
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
@@ -138,7 +138,7 @@ def test_the_quota_of_the_container_counts(
 
 def test_users_are_counted_over_all_workers_and_hardly_ever_for_one_another() -> None:
     descriptor = create_shared_file(4096, 2)
-    one, two = (UploadQuota(SharedCounters.shared(descriptor, 2, column)) for column in range(2))
+    one, two = (UserCounts(SharedCounters.shared(descriptor, 2, column)) for column in range(2))
     for number in range(200):
         (one, two)[number % 2].add(f"user-{number}", 1)
     two.add("user-0", 1)

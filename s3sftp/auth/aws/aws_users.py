@@ -20,6 +20,7 @@ from s3sftp.auth.aws.options import AwsOptions
 from s3sftp.auth.aws.records import PlainPassword, RecordReader, StoredUser
 from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.origins import identity_of_source
 from s3sftp.auth.sources.answer_cache import AnswerCache
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.auth.sources.availability import PROBE_USER, Availability
@@ -191,6 +192,10 @@ class _FoundUser(Authenticator):
         self._account = found.account
         self._password = found.password
 
+    @property
+    def _identity(self) -> Identity | None:
+        return identity_of_source(self.source_name, self._account) if self._account else None
+
     async def keys_of(self, user: str, address: str) -> Sequence[AuthorizedKey]:
         """As `ConfiguredUsers.keys_of`."""
         return self._account.keys if self._account else ()
@@ -199,16 +204,16 @@ class _FoundUser(Authenticator):
         fits_hash = await self._verifier.password(self._account, password)
         fits_text = (self._password or _NOBODY).fits(password)
         fits = fits_hash or (fits_text and self._password is not None)
-        return self._account.identity if fits and self._account else None
+        return self._identity if fits else None
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
         fits = self._verifier.public_key(self._account, key, address)
-        return self._account.identity if fits and self._account else None
+        return self._identity if fits else None
 
     async def by_certificate(self, user: str, certificate: Certificate, address: str) -> Identity | None:
         self._verifier.certificate(self._account, user, certificate, address)
-        return self._account.identity if self._account else None
+        return self._identity
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
         fits = self._verifier.code(self._account, user, code)
-        return self._account.identity if fits and self._account else None
+        return self._identity if fits else None

@@ -42,8 +42,9 @@ class AwsOptions(Options):
     bucket: str = ""
     """The bucket that `HomeDirectory` and `HomeDirectoryDetails` name. Default: `s3.bucket`."""
     max_failures: int = Field(default=5, ge=1, le=1000)
-    """After so many look-ups without an answer in a row, one process asks the service no more for users:
-    their logins are refused at once until the service answers again."""
+    """After so many look-ups without an answer in a row, one process asks for the user `s3sftp-probe`. If
+    that has no answer either, it asks the service no more for users: their logins are refused at once until
+    the service answers again."""
     probe_interval: PositiveDuration = timedelta(seconds=10)
     """How often a process asks a service that is down whether it answers again, for the user
     `s3sftp-probe`."""

@@ -56,8 +56,9 @@ class HookOptions(Options):
     signing_key_file: LocalPath | None = None
     """A file with a key of at least 32 bytes, by which every request is signed. Read at start."""
     max_failures: int = Field(default=5, ge=1, le=1000)
-    """After so many requests without an answer in a row, one process asks the hook no more for users: logins
-    through it are refused at once until the hook answers again."""
+    """After so many requests without an answer in a row, one process asks for the user `s3sftp-probe`. If
+    that has no answer either, it asks the hook no more for users: logins through it are refused at once until
+    the hook answers again."""
     probe_interval: PositiveDuration = timedelta(seconds=10)
     """How often a process asks a hook that is down whether it answers again, for the user `s3sftp-probe`."""
 

@@ -1,14 +1,18 @@
 """Tracks whether a source of users answers, and probes one that does not.
 
-up      each login asks the source ── max_failures in a row without an answer ──► down
-down    logins are refused without asking; a task asks for `s3sftp-probe` ── any answer ──► up
+up         each login asks the source ── max_failures in a row without an answer ──► suspect
+suspect    logins still ask; a task asks for `s3sftp-probe` ── no answer ──► down
+                                                            └─ any answer, to a login too ──► up
+down       logins are refused without asking; the task asks at intervals ── any answer ──► up
+
+The probe has the last word because a source may fail for one name alone: whoever knows such a name must not
+be able to shut out all users.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 from s3sftp.auth.sources.asking import SourceFailed
@@ -32,8 +36,9 @@ class Availability:
         probe: Callable[[], Awaitable[object]],
         changed: Callable[[str | None], None],
     ) -> None:
-        """`probe` asks for PROBE_USER, through `noting`, every `probe_interval` seconds. `changed` is called
-        with the reason when the source goes down, with None when it is up again."""
+        """`probe` asks for PROBE_USER, through `noting`: at once when logins have had no answer, then every
+        `probe_interval` seconds. `changed` is called with the reason when the source goes down, with None
+        when it is up again."""
         self._circuit = Circuit(max_failures)
         self._probe_interval = probe_interval
         self._probe = probe
@@ -55,7 +60,7 @@ class Availability:
             result = await answer
         except SourceFailed as failed:
             if failed.is_down:
-                self._failed(str(failed))
+                self._failed()
             else:
                 self._answered()
             raise
@@ -71,21 +76,31 @@ class Availability:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
 
-    def _failed(self, problem: str) -> None:
-        if self._circuit.failed():
-            self._changed(problem)
-            if self._probing is None or self._probing.done():
-                self._probing = asyncio.create_task(self._until_up())
+    def _failed(self) -> None:
+        self._circuit.failed()
+        if self._circuit.is_suspect and (self._probing is None or self._probing.done()):
+            self._probing = asyncio.create_task(self._until_up())
 
     def _answered(self) -> None:
         if self._circuit.answered():
             self._changed(None)
 
     async def _until_up(self) -> None:
-        while self._circuit.is_open:
+        while True:
+            problem = await self._problem()
+            if not self._circuit.is_suspect:
+                return
+            if self._circuit.confirmed():
+                self._changed(problem)
             await asyncio.sleep(self._probe_interval)
-            try:
-                with suppress(SourceFailed, AnswerProblem):  # `noting` notes it
-                    await self._probe()
-            except Exception:  # nothing else asks a source that is down: the probes must go on
-                _log.exception("authenticator.failed", user=PROBE_USER)
+
+    async def _problem(self) -> str:
+        """Why the probe has no answer; `noting` has noted whether it has one."""
+        try:
+            await self._probe()
+        except (SourceFailed, AnswerProblem) as problem:
+            return str(problem)
+        except Exception as error:  # nothing else asks a source that is down: the probes must go on
+            _log.exception("authenticator.failed", user=PROBE_USER)
+            return f"the probe failed: {type(error).__name__}"
+        return ""

@@ -11,13 +11,19 @@ class Circuit:
         self._failures = 0
         self.is_open = False
 
-    def failed(self) -> bool:
-        """Record that no answer came. Returns whether this opens the circuit."""
+    @property
+    def is_suspect(self) -> bool:
+        """Whether so many failures in a row have come that the source should be probed."""
+        return self._failures >= self._max_failures
+
+    def failed(self) -> None:
+        """Record that no answer came. It may be for one user alone, so this does not open the circuit."""
         self._failures += 1
-        if self.is_open or self._failures < self._max_failures:
-            return False
-        self.is_open = True
-        return True
+
+    def confirmed(self) -> bool:
+        """Record that the probe of a suspect had no answer either. Returns whether this opens the circuit."""
+        was_open, self.is_open = self.is_open, self.is_suspect
+        return self.is_open and not was_open
 
     def answered(self) -> bool:
         """Record an answer, whatever it says. Returns whether this closes the circuit."""

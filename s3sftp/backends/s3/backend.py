@@ -25,7 +25,7 @@ from s3sftp.backends.s3.metadata.cache import MetadataCache
 from s3sftp.backends.s3.metadata.created_names import CreatedNames
 from s3sftp.backends.s3.metadata.equivalent_versions import former_versions
 from s3sftp.backends.s3.metadata.lookup import Lookup
-from s3sftp.backends.s3.metadata.objects import version_of
+from s3sftp.backends.s3.metadata.objects import version_of, write_id_of
 from s3sftp.backends.s3.metadata.version_cache import VersionCache
 from s3sftp.backends.s3.namespace.directories import DirectoryMarkers
 from s3sftp.backends.s3.namespace.listing import DirectoryLister
@@ -205,6 +205,10 @@ class S3Backend(CompleteBackend):
         with self._cache.changing(key, session):
             await self._removing.source(key, info.version)
         await self._directories.removed_below(place, session)
+
+    async def write_mark(self, place: Place, session: Session) -> object:
+        head = await self.client.call("HeadObject", Key=self._keys.key_of(place))
+        return write_id_of(head), version_of(head), head.get("VersionId"), head.get("LastModified")
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         return await self._mtimes.set(place, AttributeUpdate(mtime), session)

@@ -26,6 +26,8 @@ _OUTPOST: Final = re.compile(
 )
 _BUCKET_ARN: Final = re.compile(r"arn:aws[^:]*:s3:::([^/]+)(/.*)?")
 _DIRECTORY: Final = re.compile(r".+--[a-z0-9-]+--(x-s3|xa-s3)")
+# "Reserved" suffixes of bucket names: Amazon S3 User Guide, "General purpose bucket naming rules"
+_ALIASES: Final = ("-s3alias", "--ol-s3", "--op-s3", "--xa-s3")
 _MULTI_REGION: Final = re.compile(r"arn:aws[^:]*:s3::[0-9]{12}:accesspoint[/:].+")
 
 
@@ -47,6 +49,11 @@ def bucket_name_problem(bucket: str) -> str | None:
 def is_arn(bucket: str) -> bool:
     """Whether it is the ARN of an access point."""
     return bucket.startswith("arn:")
+
+
+def is_access_point(bucket: str) -> bool:
+    """Whether it is an access point, by its ARN or its alias, and so another name of some bucket."""
+    return is_arn(bucket) or bucket.endswith(_ALIASES)
 
 
 def is_directory_bucket(bucket: str) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from s3sftp.backends.s3.bucket_names import bucket_name_problem, is_directory_bucket
+from s3sftp.backends.s3.bucket_names import bucket_name_problem, is_access_point, is_directory_bucket
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.config import DIVIDED, ByteSize, Duration, Options, PositiveDuration
@@ -303,5 +303,11 @@ _ACCESS = (
 
 def has_same_access(one: S3Options, other: S3Options) -> bool:
     """Whether requests for either bucket go to the same store with the same credentials, and for the same
-    users, so that the store can copy from one to the other. The regions may differ."""
+    users, so that the store can copy from one to the other. The regions may differ.
+
+    Not if either is an access point: it may be one of the other bucket, whose objects the store would copy
+    onto themselves.
+    """
+    if is_access_point(one.bucket) or is_access_point(other.bucket):
+        return False
     return all(getattr(one, name) == getattr(other, name) for name in _ACCESS)

@@ -37,6 +37,7 @@ _CALLS = (
     "refuse_file",
     "require_version",
     "remove_version",
+    "write_mark",
     "read_file",
     "write_file",
     "begin_write",

@@ -122,8 +122,7 @@ class Assembly:
         if not data:
             return
         stop = offset + len(data)
-        if offset < self.cut:
-            raise RewriteNeeded("it is behind what was already sent to storage")
+        self._refuse_sent(offset)
         first = self._first()
         if first is not None and offset == first.stop and len(self._islands) == 1:
             self._append(first, data)
@@ -131,6 +130,25 @@ class Assembly:
             self._check_room(offset, len(data))
             self._merge(offset, stop, data)
         self.length = max(self.length, stop)
+
+    def rewrite(self, offset: int, data: memoryview) -> list[tuple[int, int]]:
+        """Replace those bytes that are in memory. Returns the ranges `[start, stop)` of the others.
+
+        Raises RewriteNeeded: if `offset` is before the cut. Nothing is changed then.
+        """
+        if data:
+            self._refuse_sent(offset)
+        others = []
+        at, end = offset, offset + len(data)
+        for island in self._islands:
+            start, stop = max(at, island.start), min(end, island.stop)
+            if start >= stop:
+                continue
+            if at < start:
+                others.append((at, start))
+            island.view[start - island.start : stop - island.start] = data[start - offset : stop - offset]
+            at = stop
+        return [*others, (at, end)] if at < end else others
 
     def resize(self, size: int) -> None:
         """Truncate the file, or enlarge it with zeros. Raises RewriteNeeded: if `size` is below the cut."""
@@ -158,10 +176,6 @@ class Assembly:
         rest = self._islands[1:] if front else self._islands
         start = front.stop if front else self.cut
         return start, rest[0].start if rest else self.length
-
-    def overlaps_later(self, start: int, stop: int) -> bool:
-        """Whether an island begins within the range, behind its start."""
-        return any(start < island.start < stop for island in self._islands)
 
     def appends_to_base(self) -> bool:
         """Whether the first write begins exactly where the base ends, and nothing has been sent."""
@@ -231,6 +245,10 @@ class Assembly:
             if buffer is not None:
                 first.move_to(buffer)
         first.append(data)
+
+    def _refuse_sent(self, offset: int) -> None:
+        if offset < self.cut:
+            raise RewriteNeeded("it is behind what was already sent to storage")
 
     def _check_room(self, offset: int, count: int) -> None:
         if offset == self.cut + self.front:

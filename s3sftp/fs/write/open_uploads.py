@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 from s3sftp.backends import Place, Session
 from s3sftp.errors import Busy
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.fs.write.shared_tables import ChangedNames, UploadQuota
+from s3sftp.fs.write.shared_tables import ChangedNames, UserCounts
 
 
 class OpenUpload:
@@ -69,7 +69,7 @@ U = TypeVar("U", bound=OpenUpload)
 class OpenUploads(Generic[U]):
     """The uploads of this process. `most_per_user` limits those of a user in the whole server."""
 
-    def __init__(self, most_per_user: int, quota: UploadQuota, changes: ChangedNames) -> None:
+    def __init__(self, most_per_user: int, quota: UserCounts, changes: ChangedNames) -> None:
         self._most_per_user = most_per_user
         self._quota = quota
         self._changes = changes

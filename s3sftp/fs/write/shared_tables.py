@@ -1,7 +1,7 @@
-"""What the workers of a server tell each other about uploads, in tables of numbers that they share.
+"""What the workers of a server tell each other about open files, in tables of numbers that they share.
 
-`UploadQuota` counts the open uploads of each user, and `ChangedNames` the changes of each name. Both hash
-users or names to the rows of a table of fixed size.
+`UserCounts` counts what each user has open, and `ChangedNames` the changes of each name. Both hash users or
+names to the rows of a table of fixed size.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _ATTRIBUTES = 1
 """The hash salt that gives the attributes of a name a row of their own."""
 
 
-class UploadQuota:
-    """Counts the open uploads of each user over all workers, for the limit per user.
+class UserCounts:
+    """Counts what each user has open over all workers, for a limit per user.
 
     Each user is hashed to a few rows. The minimum of these rows is the user's count; it is too high only if
-    other users share all of them. Two workers that count the last permitted upload at the same moment may
-    both succeed.
+    other users share all of them. Two workers that count the last one permitted at the same moment may both
+    succeed.
     """
 
     def __init__(self, table: SharedCounters) -> None:
         self._table = table
 
     def count(self, user: str) -> int:
-        """The number of a user's open uploads in all workers."""
+        """The user's number in all workers."""
         return min(self._table.total(row) for row in self._rows(user))
 
     def add(self, user: str, count: int) -> None:

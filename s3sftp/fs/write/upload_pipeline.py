@@ -102,16 +102,20 @@ class UploadPipeline:
     async def put(self, offset: int, data: bytes | memoryview) -> None:
         """Accept bytes and send full chunks; returns when there is room for more.
 
-        Raises RewriteNeeded: if they are before the cut or too far after it, with nothing accepted; Busy: if
+        Those that replace bytes in memory do so first: that takes no memory, and none of them may be sent
+        before.
+
+        Raises RewriteNeeded: if they are before the cut, with nothing accepted, or too far after it; Busy: if
         the byte budget has no room; and the failure of an earlier chunk.
         """
+        assembly, data = self.assembly, memoryview(data)
         with self.calling():
-            assembly = self.assembly
-            in_order = offset == assembly.cut + assembly.front
-            if in_order and not assembly.overlaps_later(offset, offset + len(data)):
-                await self._put_in_order(memoryview(data))
-            else:
-                await self._put_elsewhere(offset, data)
+            for start, stop in assembly.rewrite(offset, data):
+                piece = data[start - offset : stop - offset]
+                if start == assembly.cut + assembly.front:
+                    await self._put_in_order(piece)
+                else:
+                    await self._put_behind_gap(start, piece)
             await self.send_full_chunks()
 
     async def _put_in_order(self, data: memoryview) -> None:
@@ -125,9 +129,9 @@ class UploadPipeline:
             self._assemble(self.assembly.cut + self.assembly.front, piece)
             data = data[len(piece) :]
 
-    async def _put_elsewhere(self, offset: int, data: bytes | memoryview) -> None:
-        if offset >= self.assembly.cut + self.assembly.front:
-            await self.send_full_chunks(more_follows=True)  # as above
+    async def _put_behind_gap(self, offset: int, data: memoryview) -> None:
+        """Accept bytes behind a gap, none of which has arrived before."""
+        await self.send_full_chunks(more_follows=True)  # as above
         await self._share.acquire_elsewhere(offset, len(data), self._sender.chunk_bytes)
         try:
             await self._assemble_or_keep(offset, data)
