@@ -17,6 +17,7 @@ from s3sftp.app.health import (
     denied_permissions,
     has_users,
     hook_trouble,
+    shared_state_trouble,
 )
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.storage_contacts import StorageContacts, shared_rows
@@ -147,6 +148,7 @@ class Application:
             hook_down=hook_trouble(self._options, self.metrics),
             aws_users_down=aws_users_trouble(self.metrics),
             has_users=has_users(self.metrics),
+            shared_state_down=shared_state_trouble(self._options, self.metrics),
         )
 
     @property

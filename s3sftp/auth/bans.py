@@ -76,6 +76,8 @@ class Ban:
     """Which ban of this source it is, counted from 1."""
     seconds: float
     until: float
+    replica: str = ""
+    """The replica that decided it; empty for this server."""
 
     def remaining(self, now: float) -> float:
         """Seconds until it ends."""
@@ -189,6 +191,37 @@ class Bans:
                 raise TooManyBans(f"{self._policy.max_sources} sources are banned already: lift a ban first")
         ban = self._by_operator[source] = Ban(source, reason, 0, 0, 1, seconds, now + seconds)
         return ban
+
+    def adopt(self, ban: Ban, now: float, *, by_operator: bool) -> bool:
+        """Take over what another replica knows about a ban. It may have ended: then only its number counts,
+        for the next one. It replaces what is known here. Returns whether the source is banned by it now.
+
+        An operator's ban is not taken over if as many sources are banned as can be remembered.
+        """
+        if not by_operator:
+            self._counted.pop(ban.source, None)
+            self._history[ban.source] = ban
+            _shrink(self._history, self._policy.max_sources, lambda _old: False)
+        if now >= ban.until:
+            return False
+        if not by_operator:
+            self._banned[ban.source] = ban
+            _shrink(self._banned, self._policy.max_sources, lambda _old: False)
+        elif ban.source in self._by_operator or len(self._by_operator) < self._policy.max_sources:
+            self._by_operator[ban.source] = ban
+        else:
+            return False
+        return True
+
+    def end(self, source: str, now: float, *, by_operator: bool) -> Ban | None:
+        """End one of the bans of a source, because another replica has lifted it. Returns it if it was in
+        force."""
+        if not by_operator:
+            self._counted.pop(source, None)
+            self._history.pop(source, None)
+        bans: dict[str, Ban] = self._by_operator if by_operator else self._banned
+        ban = bans.pop(source, None)
+        return ban if ban is not None and now < ban.until else None
 
     def lift(self, source: str, now: float) -> list[Ban]:
         """End the bans of a source, and forget what it has done. Returns the bans that were in force."""

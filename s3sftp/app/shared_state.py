@@ -1,0 +1,93 @@
+"""Starts what replicas share: bans, in the process that has the admission gate."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from s3sftp.app.ban_requests import answer_about_bans
+from s3sftp.app.options import ServerOptions
+from s3sftp.auth import Defender
+from s3sftp.telemetry.metric_catalogue import SHARED_STATE_REQUESTS
+from s3sftp.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from s3sftp.shared_state.ban_sharing import BanSharing
+    from s3sftp.shared_state.table import SharedTable
+
+_ANSWER_SECONDS = 1.5
+"""How long an operator's command waits for the table, before and after it."""
+
+
+def shared_table(options: ServerOptions, metrics: Metrics, purpose: str) -> SharedTable | None:
+    """The table, not started; None if none is configured. `purpose` is a label of the metric of requests."""
+    if options.shared_state is None:
+        return None
+    from s3sftp.shared_state.table import SharedTable  # imports aiobotocore
+
+    def count(result: str) -> None:
+        metrics.add(SHARED_STATE_REQUESTS.row(purpose, result))
+
+    return SharedTable(options.shared_state, count)
+
+
+@asynccontextmanager
+async def ban_answers(
+    options: ServerOptions, defender: Callable[[], Defender | None], metrics: Metrics
+) -> AsyncIterator[Callable[[object], Awaitable[Mapping[str, Any]]]]:
+    """Share the bans while the context is open. Yields what answers requests about them, as
+    `answer_about_bans`.
+
+    Raises ConfigurationError: if the table cannot be used, and waiting would not help.
+    """
+    given, table = options.shared_state, shared_table(options, metrics, "bans")
+    if given is None or table is None:
+        yield partial(_answer, None, defender)
+        return
+    from s3sftp.shared_state.ban_sharing import BanSharing
+
+    sharing = BanSharing(
+        table,
+        defender,
+        socket.gethostname(),
+        interval=given.interval.total_seconds(),
+        memory_seconds=options.auth.ban_memory.total_seconds(),
+        metrics=metrics,
+    )
+    running: asyncio.Task[None] | None = None
+    try:
+        await sharing.start()
+        running = asyncio.create_task(sharing.run())
+        yield partial(_answer, sharing, defender)
+    finally:
+        if running is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        await table.close()
+
+
+async def _answer(
+    sharing: BanSharing | None, defender: Callable[[], Defender | None], request: object
+) -> Mapping[str, Any]:
+    """Answer by what all replicas know, and let them know what has changed, as far as the table answers."""
+    await _exchange(sharing)
+    answer = answer_about_bans(defender, request)
+    if sharing is not None and sharing.pending:
+        await _exchange(sharing)
+    if sharing is None:
+        return answer
+    trouble = "the shared table does not answer (shared_state.down in the log): "
+    if sharing.pending:
+        return {**answer, "warning": f"{trouble}other replicas learn of this when it does"}
+    return {**answer, "warning": f"{trouble}other replicas may differ"} if sharing.is_down else answer
+
+
+async def _exchange(sharing: BanSharing | None) -> None:
+    if sharing is not None and not sharing.is_down:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await sharing.exchange()
