@@ -20,6 +20,7 @@ from s3sftp.app.health import (
     shared_state_trouble,
 )
 from s3sftp.app.options import ServerOptions
+from s3sftp.app.shared_state import share_codes
 from s3sftp.app.storage_contacts import StorageContacts, shared_rows
 from s3sftp.app.storages import make_storages, require_storages, storage_problems
 from s3sftp.app.user_sources import start_sources
@@ -92,6 +93,7 @@ class Application:
                 self._accounts, options.auth, context.memory.codes if context else None
             )
             started.callback(users.close)
+            await share_codes(options, users.verifier, self.metrics, started)
             self._given = make_storages(options, self.metrics, self._shared)
             self._server = Server(
                 backend=self._given[""],

@@ -1,17 +1,22 @@
-"""Starts what replicas share: bans, in the process that has the admission gate."""
+"""Starts what replicas share: bans in the process that has the admission gate, used verification codes in
+each that serves."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from s3sftp.app.ban_requests import answer_about_bans
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth import Defender
+from s3sftp.auth.account_verifier import AccountVerifier
+from s3sftp.auth.sources.asking import SourceFailed
+from s3sftp.backends.findings import Finding
+from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry.metric_catalogue import SHARED_STATE_REQUESTS
 from s3sftp.telemetry.metrics import Metrics
 
@@ -33,6 +38,40 @@ def shared_table(options: ServerOptions, metrics: Metrics, purpose: str) -> Shar
         metrics.add(SHARED_STATE_REQUESTS.row(purpose, result))
 
     return SharedTable(options.shared_state, count)
+
+
+async def check_shared_state(options: ServerOptions) -> list[Finding]:
+    """Send the table each kind of request, and report what would keep replicas from sharing."""
+    table = shared_table(options, Metrics(), "bans")
+    if table is None:
+        return []
+    try:
+        await table.start()
+        await table.check(socket.gethostname())
+    except ConfigurationError as error:
+        return [Finding("shared_state", "failed", "; ".join(error.problems))]
+    except SourceFailed as failed:
+        return [Finding("shared_state", "failed", f"{table.place}: {failed}")]
+    finally:
+        await table.close()
+    return [Finding("shared_state", "ok", f"{table.place}: can be read and written")]
+
+
+async def share_codes(
+    options: ServerOptions, verifier: AccountVerifier, metrics: Metrics, started: AsyncExitStack
+) -> None:
+    """Have the verifier ask the table whether another replica has accepted a code. `started` ends that.
+
+    Raises ConfigurationError: if the options cannot be used.
+    """
+    given, table = options.shared_state, shared_table(options, metrics, "codes")
+    if given is None or table is None:
+        return
+    from s3sftp.shared_state.shared_codes import SharedCodes
+
+    started.push_async_callback(table.close)
+    await table.start()
+    verifier.shared_codes = SharedCodes(table, accepts_unproven=given.unproven_codes == "accept")
 
 
 @asynccontextmanager

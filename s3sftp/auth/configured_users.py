@@ -100,8 +100,11 @@ class ConfiguredUsers:
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
         account = self._accounts.get(user)
-        fits = self.verifier.code(account, user, code)
-        return account.identity if fits and account else None
+        tried = account.totp_secret if account else None
+        fits = await self.verifier.code(account, user, code)
+        # users may have changed while other replicas' codes were looked up
+        account = self._accounts.get(user)
+        return account.identity if fits and account and account.totp_secret == tried else None
 
     def close(self) -> None:
         """Stop the threads."""

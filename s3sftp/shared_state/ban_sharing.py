@@ -33,8 +33,6 @@ _MAX_WRITES = 200
 _AT_ONCE = 8
 _MAX_TRIES = 4
 _START_SECONDS = 0.1
-_CHECK_SECONDS = 86400
-"""How long the item that a start writes is kept."""
 
 
 class BanSharing:
@@ -84,7 +82,7 @@ class BanSharing:
         """
         await self._table.start()
         try:
-            await self._table.check(self._replica, int(self._now()) + _CHECK_SECONDS)
+            await self._table.check(self._replica)
         except SourceFailed as failed:
             self._failed(failed)
         else:

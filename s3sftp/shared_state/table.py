@@ -2,7 +2,7 @@
 
     pk        sk                        what it is                       module
     bans      offences#203.0.113.7      a ban, or that it was lifted     ban_records.py
-    codes     digest of a secret        the latest code that was used    used_codes.py
+    codes     digest of a secret        the latest code that was used    shared_codes.py
     counters  any text                  totals                           counters.py
     check     replica                   written when a server starts
 
@@ -12,6 +12,7 @@ Every item has `expires`, after which DynamoDB may remove it. All writes are Upd
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from s3sftp.shared_state.options import SharedStateOptions
 
 Item = Mapping[str, Any]
 """The attributes of an item, as JSON would have them."""
+Sets = Mapping[str, str | float | bool]
+"""New values of attributes."""
 _KEYS = "a partition key `pk` and a sort key `sk`, both strings"
 _WRONG = {
     "ResourceNotFoundException": f"there is no such table: create one in this region with {_KEYS}",
@@ -32,6 +35,8 @@ _WRONG = {
 }
 """Errors that no waiting cures, and what would be right."""
 _MAX_PAGES = 100
+_CHECK_SECONDS = 86400
+"""How long the item of a check is kept."""
 
 
 def _is_answer(answer: Mapping[str, Any]) -> bool:
@@ -81,7 +86,7 @@ class SharedTable:
         """Close all connections."""
         await self._client.close()
 
-    async def check(self, replica: str, expires: int) -> None:
+    async def check(self, replica: str) -> None:
         """Send each kind of request once, and write an item that says which replica did.
 
         Raises ConfigurationError: if the table does not exist, has other keys, or lacks a permission.
@@ -90,7 +95,7 @@ class SharedTable:
         try:
             await self.get("check", replica)
             await self.query("check")
-            await self.update("check", replica, {"expires": expires})
+            await self.update("check", replica, {"expires": int(time.time()) + _CHECK_SECONDS})
         except SourceFailed as failed:
             if (wrong := _WRONG.get(failed.code)) is not None or failed.result == "denied":
                 problem = wrong or str(failed)
@@ -139,14 +144,14 @@ class SharedTable:
         self,
         pk: str,
         sk: str,
-        sets: Mapping[str, str | float | bool],
+        sets: Sets,
         adds: Mapping[str, float] | None = None,
         only: Only | None = None,
     ) -> Item | None:
         """Set attributes of an item, and add to others, in one step; makes the item if there is none. Returns
         its new state, or None if `only` does not hold, and nothing was changed.
 
-        A request that is repeated because its answer was lost may add twice.
+        A request that is repeated because its answer was lost adds twice, unless `only` prevents that.
 
         Raises SourceFailed: if there is no usable answer; it may have been done.
         """

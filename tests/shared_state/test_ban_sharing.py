@@ -16,8 +16,7 @@ from s3sftp.shared_state import ban_sharing as ban_sharing_module
 from s3sftp.shared_state.ban_sharing import BanSharing
 from s3sftp.shared_state.table import SharedTable as Table
 from s3sftp.telemetry.metrics import Metrics
-from testbed.s3_store import Store
-from tests.support.aws_users import Relay, babbles, errs, running_relay
+from tests.support.aws_users import Relay, babbles, errs, loses_the_answer, running_relay
 from tests.support.shared_table import SharedTable
 
 A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -27,10 +26,10 @@ OUTAGE = errs("InternalServerError", 500)
 class Replica:
     """A defender and its sharing, which exchanges only when it is told to."""
 
-    def __init__(self, table: SharedTable, name: str, url: str, ahead: float = 0.0) -> None:
+    def __init__(self, shared_table: SharedTable, name: str, url: str, ahead: float = 0.0) -> None:
         """`ahead`: seconds by which its clock is ahead of the others'."""
         self.defender = Defender(AuthOptions(ban_failures=2, ban_time=timedelta(minutes=10)))
-        self.table = Table(SharedStateOptions(**table.options(url)), lambda _result: None)
+        self.table = Table(SharedStateOptions(**shared_table.options(url)), lambda _result: None)
         self.sharing = BanSharing(
             self.table,
             lambda: self.defender,
@@ -51,19 +50,14 @@ class Replica:
         return sorted(ban.source for ban, _ in self.defender.bans())
 
 
-@pytest.fixture
-def table(moto: Store, monkeypatch: pytest.MonkeyPatch) -> SharedTable:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", moto.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", moto.secret_key)
-    return SharedTable(moto)
-
-
 @asynccontextmanager
-async def replicas(table: SharedTable, ahead: float = 0.0) -> AsyncIterator[tuple[Replica, Replica, Relay]]:
+async def replicas(
+    shared_table: SharedTable, ahead: float = 0.0
+) -> AsyncIterator[tuple[Replica, Replica, Relay]]:
     """Two replicas that have started; the first one reaches the table through a relay."""
     async with AsyncExitStack() as open_:
-        relay = await open_.enter_async_context(running_relay(table.moto))
-        both = Replica(table, "one", relay.url, ahead), Replica(table, "other", "")
+        relay = await open_.enter_async_context(running_relay(shared_table.moto))
+        both = Replica(shared_table, "one", relay.url, ahead), Replica(shared_table, "other", "")
         for each in both:
             open_.push_async_callback(each.table.close)
             await each.sharing.start()
@@ -71,8 +65,8 @@ async def replicas(table: SharedTable, ahead: float = 0.0) -> AsyncIterator[tupl
         yield (*both, relay)
 
 
-async def test_bans_and_lifts_reach_the_other_replica(table: SharedTable) -> None:
-    async with replicas(table) as (one, other, _):
+async def test_bans_and_lifts_reach_the_other_replica(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
         one.offends(A)
         one.defender.ban(B, 3600)
         await one.exchange()
@@ -88,8 +82,8 @@ async def test_bans_and_lifts_reach_the_other_replica(table: SharedTable) -> Non
         assert one.bans() == other.bans() == [B]
 
 
-async def test_a_further_ban_on_another_replica_lasts_longer(table: SharedTable) -> None:
-    async with replicas(table) as (one, other, _):
+async def test_a_further_ban_on_another_replica_lasts_longer(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
         one.offends(A)
         await one.exchange()
         await other.exchange()
@@ -99,20 +93,20 @@ async def test_a_further_ban_on_another_replica_lasts_longer(table: SharedTable)
         assert (ban.number, ban.seconds) == (2, 1200)
 
 
-async def test_a_restarted_replica_knows_the_bans_and_the_lifts(table: SharedTable) -> None:
-    async with replicas(table) as (one, other, _):
+async def test_a_restarted_replica_knows_the_bans_and_the_lifts(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
         one.offends(A)
         one.offends(B)
         await one.exchange()
         await other.exchange()
         other.defender.lift(B)
         await other.exchange()
-        async with replicas(table) as (restarted, also, _):
+        async with replicas(shared_table) as (restarted, also, _):
             assert restarted.bans() == also.bans() == [A]
 
 
-async def test_a_lift_that_a_replica_has_missed_prevails_over_its_ban(table: SharedTable) -> None:
-    async with replicas(table) as (one, other, relay):
+async def test_a_lift_that_a_replica_has_missed_prevails_over_its_ban(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, relay):
         one.defender.ban(A, 3600)
         await one.exchange()
         await other.exchange()
@@ -132,9 +126,9 @@ async def test_a_lift_that_a_replica_has_missed_prevails_over_its_ban(table: Sha
 
 
 async def test_a_lift_during_an_outage_ends_the_ban_that_its_replica_does_not_know(
-    table: SharedTable,
+    shared_table: SharedTable,
 ) -> None:
-    async with replicas(table) as (one, other, relay):
+    async with replicas(shared_table) as (one, other, relay):
         relay.fault = OUTAGE
         await one.exchange()
         other.offends(A)
@@ -146,8 +140,8 @@ async def test_a_lift_during_an_outage_ends_the_ban_that_its_replica_does_not_kn
         assert other.bans() == []
 
 
-async def test_of_two_bans_that_were_decided_at_once_the_longer_one_holds(table: SharedTable) -> None:
-    async with replicas(table) as (one, other, _):
+async def test_of_two_bans_that_were_decided_at_once_the_longer_one_holds(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
         for source, seconds in ((A, (60, 3600)), (B, (3600, 60))):
             one.defender.ban(source, seconds[0])
             other.defender.ban(source, seconds[1])
@@ -159,9 +153,9 @@ async def test_of_two_bans_that_were_decided_at_once_the_longer_one_holds(table:
 
 
 async def test_an_outage_loses_nothing_and_is_logged_once(
-    table: SharedTable, caplog: pytest.LogCaptureFixture
+    shared_table: SharedTable, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with replicas(table) as (one, other, relay):
+    async with replicas(shared_table) as (one, other, relay):
         for fault in (OUTAGE, babbles, errs("ProvisionedThroughputExceededException")):
             relay.fault = fault
             await one.exchange()
@@ -179,25 +173,14 @@ async def test_an_outage_loses_nothing_and_is_logged_once(
         assert caplog.text.count("shared_state.down") == 1
 
 
-async def test_a_write_whose_answer_was_lost_is_recognized_as_the_replicas_own(table: SharedTable) -> None:
-    async with replicas(table) as (one, other, relay):
+async def test_a_write_whose_answer_was_lost_is_recognized_as_the_replicas_own(
+    shared_table: SharedTable,
+) -> None:
+    async with replicas(shared_table) as (one, other, relay):
         one.offends(A)
-        lost = False
-
-        async def answer_is_lost(request: Any) -> Any:
-            nonlocal lost
-            if not lost and request.headers["X-Amz-Target"].endswith("UpdateItem"):
-                lost = True
-                relay.fault = None
-                await relay.handle(request)  # done, but nobody learns of it
-                relay.fault = answer_is_lost
-                request.transport.close()
-                return None
-            return None
-
-        relay.fault = answer_is_lost
+        relay.fault = loses_the_answer(relay)
         await one.exchange()
-        assert lost
+        assert one.sharing.is_down
         await one.exchange()
         await other.exchange()
         assert one.bans() == other.bans() == [A]
@@ -206,10 +189,10 @@ async def test_a_write_whose_answer_was_lost_is_recognized_as_the_replicas_own(t
 
 @pytest.mark.parametrize("ahead", [-3000.0, 3000.0], ids=["behind", "ahead"])
 async def test_replicas_whose_clocks_differ_learn_of_bans_and_lifts_all_the_same(
-    table: SharedTable, ahead: float
+    shared_table: SharedTable, ahead: float
 ) -> None:
     """Only the end of a ban depends on the clocks."""
-    async with replicas(table, ahead) as (one, other, _):
+    async with replicas(shared_table, ahead) as (one, other, _):
 
         async def exchange() -> None:
             for replica in (one, other, one):
@@ -226,8 +209,8 @@ async def test_replicas_whose_clocks_differ_learn_of_bans_and_lifts_all_the_same
         assert one.bans() == other.bans() == []
 
 
-async def test_recent_changes_are_asked_for_and_all_bans_only_now_and_then(table: SharedTable) -> None:
-    async with replicas(table) as (one, _other, relay):
+async def test_recent_changes_are_asked_for_and_all_bans_only_now_and_then(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, _other, relay):
         relay.asked.clear()
         for _ in range(ban_sharing_module._FULL_READ_EVERY):
             await one.exchange()
@@ -237,10 +220,10 @@ async def test_recent_changes_are_asked_for_and_all_bans_only_now_and_then(table
         assert all(asked["ConsistentRead"] for asked in queries)
 
 
-async def test_items_that_no_server_has_written_are_ignored(table: SharedTable) -> None:
-    async with replicas(table) as (one, other, _):
-        table.put(pk="bans", sk="offences#" + A, until="soon", version="1", changed=1)
-        table.put(pk="bans", sk="nonsense", binary=b"\0")
+async def test_items_that_no_server_has_written_are_ignored(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        shared_table.put(pk="bans", sk="offences#" + A, until="soon", version="1", changed=1)
+        shared_table.put(pk="bans", sk="nonsense", binary=b"\0")
         other.offends(B)
         await other.exchange()
         await one.exchange()
@@ -251,20 +234,20 @@ async def test_items_that_no_server_has_written_are_ignored(table: SharedTable) 
         assert other.bans() == [A, B]
 
 
-async def test_items_expire_after_what_they_are_needed_for(table: SharedTable) -> None:
-    async with replicas(table) as (one, _other, _):
+async def test_items_expire_after_what_they_are_needed_for(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, _other, _):
         one.offends(A)
         await one.exchange()
         one.defender.ban(B, 60)
         one.defender.lift(A)
         await one.exchange()
-        kept = {item["sk"]: float(item["expires"] - item["until"]) for item in table.items("bans")}
+        kept = {item["sk"]: float(item["expires"] - item["until"]) for item in shared_table.items("bans")}
         assert kept == pytest.approx({f"offences#{A}": 86400, f"operator#{B}": 86400}, abs=1)
 
 
-async def test_a_denied_write_is_named_at_the_start(table: SharedTable) -> None:
-    async with running_relay(table.moto) as relay:
-        replica = Replica(table, "one", relay.url)
+async def test_a_denied_write_is_named_at_the_start(shared_table: SharedTable) -> None:
+    async with running_relay(shared_table.moto) as relay:
+        replica = Replica(shared_table, "one", relay.url)
 
         async def denies(request: Any) -> Any:
             is_write = request.headers["X-Amz-Target"].endswith("UpdateItem")

@@ -210,5 +210,5 @@ class _FoundUser(Authenticator):
         return self._account.identity if self._account else None
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
-        fits = self._verifier.code(self._account, user, code)
+        fits = await self._verifier.code(self._account, user, code)
         return self._account.identity if fits and self._account else None

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from testbed.processes import free_port
 from testbed.s3_store import Store
 from tests.admin.admin_client import admin_port_of, ask, until
 from tests.cli.command_process import s3sftp
+from tests.ssh.ssh_clients import askpass, openssh
 from tests.support.aws_users import Relay, errs, running_relay
 from tests.support.commands import Result, installed, run
 from tests.support.server import USER, Server
@@ -35,8 +38,17 @@ def table(moto: Store, monkeypatch: pytest.MonkeyPatch) -> SharedTable:
     return SharedTable(moto)
 
 
-def server(directory: Path, seaweed: Store, bucket: str, shared: dict[str, Any], workers: int = 1) -> Server:
+def server(
+    directory: Path,
+    seaweed: Store,
+    bucket: str,
+    shared: dict[str, Any],
+    workers: int = 1,
+    **user: object,
+) -> Server:
+    """`user` are further options of alice."""
     options: dict[str, dict[str, object]] = {
+        f"users.{USER}": user,
         "auth": {"ban_failures": 4, "refusal_time": 0.01},
         "server": {"workers": workers},
         "admin": {"port": 0},
@@ -47,11 +59,11 @@ def server(directory: Path, seaweed: Store, bucket: str, shared: dict[str, Any],
 
 @asynccontextmanager
 async def two_replicas(
-    tmp_path: Path, seaweed: Store, bucket: str, shared: dict[str, Any]
+    tmp_path: Path, seaweed: Store, bucket: str, shared: dict[str, Any], **user: object
 ) -> AsyncIterator[tuple[Server, Server]]:
     """One of a single process, the other with two workers."""
-    one = server(tmp_path / "one", seaweed, bucket, shared)
-    other = server(tmp_path / "other", seaweed, bucket, shared, workers=2)
+    one = server(tmp_path / "one", seaweed, bucket, shared, **user)
+    other = server(tmp_path / "other", seaweed, bucket, shared, 2, **user)
     try:
         await asyncio.gather(one.astart(), other.astart())
         yield one, other
@@ -167,6 +179,79 @@ async def test_a_server_starts_while_the_table_does_not_answer_and_shares_what_i
             await one.until(lambda: one.count("shared_state.up") == 1, "the ban to be written")
             assert [ban["source"] for ban in await listed(other)] == [GUESSER]
             (await sftp(other, GUESSER)).failed()
+
+
+SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+WITH_CODE = {"totp_secret": SECRET, "methods": ["publickey+totp"]}
+
+
+async def code(steps: int) -> str:
+    """The verification code of so many steps of 30 s later, as oathtool computes it."""
+    at = int(time.time()) + 30 * steps
+    words = [installed("oathtool"), "--totp", "--base32", f"--now=@{at}", SECRET]
+    return (await run(words)).ok().text.strip()
+
+
+async def with_code(server: Server, directory: Path, code: str) -> Result:
+    """OpenSSH's client, which proves the key and answers the question for the code."""
+    options = (f"IdentityFile={server.key_file}", "PreferredAuthentications=publickey,keyboard-interactive")
+    return await openssh(server.port, *options, "NumberOfPasswordPrompts=1", env=askpass(directory, code))
+
+
+async def test_a_code_that_one_replica_has_accepted_is_refused_by_the_other(
+    seaweed: Store, bucket: str, table: SharedTable, tmp_path: Path
+) -> None:
+    async with two_replicas(tmp_path, seaweed, bucket, table.options(), **WITH_CODE) as (one, other):
+        first, second = await code(0), await code(1)
+        (await with_code(one, tmp_path, first)).ok()
+        for replica in (other, one):
+            (await with_code(replica, tmp_path, first)).failed()
+        (await with_code(other, tmp_path, second)).ok()
+        (await with_code(one, tmp_path, second)).failed()
+        assert len(table.items("codes")) == 1
+        assert SECRET not in one.output() + other.output()
+
+
+@pytest.mark.parametrize("unproven", ["refuse", "accept"])
+async def test_codes_while_the_table_is_down_are_refused_without_a_ban_or_accepted_as_configured(
+    seaweed: Store, moto: Store, bucket: str, table: SharedTable, tmp_path: Path, unproven: str
+) -> None:
+    async with running_relay(moto) as relay:
+        shared = table.options(relay.url, unproven_codes=unproven)
+        running = server(tmp_path / "server", seaweed, bucket, shared, **WITH_CODE)
+        try:
+            await running.astart()
+            relay.fault = errs("InternalServerError", 500)
+            for _ in range(5):  # more than make a ban
+                tried = await with_code(running, tmp_path, await code(0))
+                if unproven == "accept":
+                    break
+                tried.failed()
+            if unproven == "accept":
+                tried.ok()
+                (await with_code(running, tmp_path, await code(0))).failed()
+            assert running.count("source.banned") == 0
+            (event, *_) = running.events("shared_state.code_unproven")
+            assert event["accepted"] is (unproven == "accept")
+            relay.fault = None
+            (await with_code(running, tmp_path, await code(1))).ok()
+        finally:
+            await asyncio.to_thread(running.close)
+
+
+async def test_check_says_whether_the_table_can_be_used(
+    moto: Store, table: SharedTable, tmp_path: Path
+) -> None:
+    file = tmp_path / "s3sftp.toml"
+    for shared, status, says in (
+        (table, 0, "can be read and written"),
+        (SharedTable(moto, ()), 1, "there is no such table"),
+    ):
+        lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in shared.options().items())
+        file.write_text(f'backend = "memory"\n[server]\nstate_dir = "{tmp_path}"\n[shared_state]\n{lines}')
+        keys = {"AWS_ACCESS_KEY_ID": moto.access_key, "AWS_SECRET_ACCESS_KEY": moto.secret_key}
+        done = await asyncio.to_thread(partial(s3sftp, "check", "--config", str(file), **keys))
+        assert (done.returncode, says in done.stdout) == (status, True), done
 
 
 WRONG_TABLES = {
