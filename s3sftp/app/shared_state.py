@@ -95,6 +95,7 @@ async def ban_answers(
         socket.gethostname(),
         interval=given.interval.total_seconds(),
         memory_seconds=options.auth.ban_memory.total_seconds(),
+        window_seconds=options.auth.ban_window.total_seconds(),
         metrics=metrics,
     )
     running: asyncio.Task[None] | None = None

@@ -168,11 +168,29 @@ class Bans:
             begin = now - policy.window_seconds
             _shrink(self._counted, policy.max_sources, lambda quiet: quiet.offences[-1].at <= begin)
             return None
+        return self._begin(source, record.main_kind(), record.score, len(record.offences), now)
+
+    def score(self, source: str, now: float) -> int:
+        """The points of a source within the window."""
+        if (record := self._counted.get(source)) is None:
+            return 0
+        record.forget(now - self._policy.window_seconds)
+        return record.score
+
+    def reached(self, source: str, points: int, now: float) -> Ban | None:
+        """Ban a source that has so many points on all replicas together, if they cause a ban, and if it has
+        offended here and is not banned yet."""
+        record, threshold = self._counted.get(source), self._policy.threshold
+        if record is None or not record.offences or not 0 < threshold <= points or self.banned(source, now):
+            return None
+        return self._begin(source, record.main_kind(), points, len(record.offences), now)
+
+    def _begin(self, source: str, reason: str, score: int, offences: int, now: float) -> Ban:
+        policy = self._policy
         del self._counted[source]
         number = self._number(source, now)
         seconds = policy.ban_seconds(number)
-        offences = len(record.offences)
-        ban = Ban(source, record.main_kind(), record.score, offences, number, seconds, now + seconds)
+        ban = Ban(source, reason, score, offences, number, seconds, now + seconds)
         for remembered, seconds in ((self._banned, 0.0), (self._history, policy.memory_seconds)):
             remembered[source] = ban
             remembered.move_to_end(source)

@@ -92,6 +92,8 @@ class Defender:
         self._throttled = LogThrottle(_LOG_SECONDS)
         self.changed: BanChanged = _nobody_asks
         """Called for each ban that this server decides, and each that is lifted here."""
+        self.counted: Callable[[str, int], None] = lambda _source, _points: None
+        """Called with the source and its points for each offence that causes no ban."""
         metrics = metrics or Metrics()
         self._count = metrics.add
         metrics.observe(BANS, lambda: len(self.bans()))
@@ -117,7 +119,10 @@ class Defender:
         name = _digest(user)
         if offence is Offence.PASSWORD:
             self._users.failed(name, source, now, has_proven)
+        before = self._bans.score(source, now)
         ban = self._bans.count(source, offence, self._points[offence], now, name)
+        if ban is None and (points := self._bans.score(source, now) - before) > 0:
+            self.counted(source, points)
         if ban is not None:
             self._report(ban)
             self.changed(source, ban, False)
@@ -185,6 +190,12 @@ class Defender:
         remain, negative if it has ended."""
         now = self._clock()
         return self._bans.adopt(replace(ban, until=now + ban.until), now, by_operator=by_operator)
+
+    def reached(self, source: str, points: int) -> None:
+        """Ban a source that has so many points on all replicas together, if that is enough."""
+        if (ban := self._bans.reached(source, points, self._clock())) is not None:
+            self._report(ban)
+            self.changed(source, ban, False)
 
     def end(self, source: str, *, by_operator: bool) -> bool:
         """End a ban that another replica has lifted. Returns whether it was in force."""

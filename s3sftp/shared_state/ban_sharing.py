@@ -2,6 +2,7 @@
 
     Defender ── a ban, a lift ──► pending ──► table          at once, in the background
     Defender ◄─ bans, lifts ◄──────────────── table          every `interval`, one Query
+    Defender ── points ──► totals of all replicas            every `interval`, see shared_scores.py
 
 One process of each server does this, the one with the admission gate; no login waits for it. While the table
 does not answer, the server goes on with what it knows, and what is pending is written afterwards.
@@ -17,6 +18,7 @@ from s3sftp.auth import Ban, Defender
 from s3sftp.auth.defender import OPERATOR
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.shared_state.ban_records import BANS, BanRecord, prevails, record_of
+from s3sftp.shared_state.shared_scores import SharedScores
 from s3sftp.shared_state.table import Only, SharedTable
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metric_catalogue import SHARED_STATE_DOWN
@@ -46,17 +48,19 @@ class BanSharing:
         *,
         interval: float,
         memory_seconds: float,
+        window_seconds: float,
         metrics: Metrics,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """`defender` returns None until the server listens. `replica` is this server's name. Times are in
-        seconds; `memory_seconds` is that of the `BanPolicy`."""
+        seconds; `memory_seconds` and `window_seconds` are those of the `BanPolicy`."""
         self._now = wall_clock
         self._table = table
         self._get_defender = defender
         self._replica = replica
         self._interval = interval
         self._memory_seconds = memory_seconds
+        self._scores = SharedScores(table, window_seconds)
         self._metrics = metrics
         self._defender: Defender | None = None
         self._pending: dict[str, BanRecord] = {}
@@ -113,6 +117,7 @@ class BanSharing:
                 await self._write(defender)
                 if not may_skip_reading or self.is_down or time.monotonic() - self._read_at >= self._interval:
                     await self._read(defender)
+                    await self._scores.exchange(defender, self._now())
             except SourceFailed as failed:
                 self._failed(failed)
             else:
@@ -137,6 +142,7 @@ class BanSharing:
             for ban, remaining in defender.bans():
                 self._pend(self._record(ban, remaining, by_operator=ban.reason == OPERATOR))
             defender.changed = self._changed
+            defender.counted = self._scores.add
         return defender
 
     def _changed(self, source: str, ban: Ban | None, by_operator: bool) -> None:
@@ -172,6 +178,8 @@ class BanSharing:
         for _ in range(0 if is_over else _MAX_TRIES):
             if await self._put(record):
                 self._seen[record.key] = record.version
+                if not record.by_operator:
+                    await self._scores.forget(record.source, self._now())
                 break
             item = await self._table.get(BANS, record.key)
             theirs = record_of(item) if item else None

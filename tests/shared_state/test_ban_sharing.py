@@ -36,6 +36,7 @@ class Replica:
             name,
             interval=1,
             memory_seconds=86400,
+            window_seconds=1e9,  # no test crosses into the next one
             metrics=Metrics(),
             wall_clock=lambda: ban_sharing_module.time.time() + ahead,
         )
@@ -80,6 +81,36 @@ async def test_bans_and_lifts_reach_the_other_replica(shared_table: SharedTable)
         await other.exchange()
         await one.exchange()
         assert one.bans() == other.bans() == [B]
+
+
+async def test_who_spreads_guesses_over_replicas_is_banned_on_all(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        for replica in (one, other):
+            replica.defender.offended(A, Offence.PASSWORD)
+            replica.defender.offended(replica.sharing._replica, Offence.PASSWORD)
+            assert replica.bans() == []
+            await replica.exchange()
+        assert other.bans() == [A]
+        await other.exchange()
+        await one.exchange()
+        assert one.bans() == [A]
+        one.defender.lift(A)  # and everything is forgotten
+        for replica in (one, other):
+            await replica.exchange()
+            replica.defender.offended(A, Offence.PASSWORD)
+        await one.exchange()
+        assert one.bans() == other.bans() == []
+
+
+async def test_a_source_that_all_replicas_find_guilty_of_too_little_is_not_banned(
+    shared_table: SharedTable,
+) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        one.defender.offended(A, Offence.PASSWORD)
+        for _ in range(3):
+            for replica in (one, other):
+                await replica.exchange()
+        assert one.bans() == other.bans() == []
 
 
 async def test_a_further_ban_on_another_replica_lasts_longer(shared_table: SharedTable) -> None:
