@@ -50,6 +50,16 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "short",
         ((total("s3sftp_aws_users_down", "service"), "{{service}}"),),
     ),
+    (
+        "Requests to the table that replicas share",
+        "reqps",
+        ((rate("s3sftp_shared_state_requests_total", "purpose, result"), "{{purpose}} {{result}}"),),
+    ),
+    (
+        "The table that replicas share does not answer",
+        "short",
+        ((total("s3sftp_shared_state_down", "pod"), "{{pod}}"),),
+    ),
     ("Limits of users reached", "cps", ((rate("s3sftp_limits_reached_total", "limit"), "{{limit}}"),)),
     ("Users", "short", ((total("s3sftp_users", "pod"), "{{pod}}"),)),
     ("Reloads of the users", "cps", ((rate("s3sftp_config_reloads_total", "result"), "{{result}}"),)),

@@ -56,6 +56,8 @@ class HealthFacts:
     """There are users in the configuration, who can log in without another source of users."""
     aws_users_down: Sequence[str] = ()
     """Why users in AWS cannot log in: one sentence for each service that does not answer."""
+    shared_state_down: str = ""
+    """Why replicas may know of different bans; empty if they do not, or if they share nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ def ready(facts: HealthFacts, storage: str, revocations: str = "") -> HealthRepo
         (warnings if facts.has_users else reasons).append(HealthReason("hook_down", facts.hook_down))
     for trouble in facts.aws_users_down:
         (warnings if facts.has_users else reasons).append(HealthReason("aws_users_down", trouble))
+    if facts.shared_state_down:
+        warnings.append(HealthReason("shared_state_down", facts.shared_state_down))
     first, *others = storage.split("\n")
     if first:
         reasons.append(HealthReason("storage_unreachable", first))

@@ -17,8 +17,10 @@ from s3sftp.app.health import (
     denied_permissions,
     has_users,
     hook_trouble,
+    shared_state_trouble,
 )
 from s3sftp.app.options import ServerOptions
+from s3sftp.app.shared_state import share_codes
 from s3sftp.app.storage_contacts import StorageContacts, shared_rows
 from s3sftp.app.storages import make_storages, require_storages, storage_problems
 from s3sftp.app.user_sources import start_sources
@@ -91,6 +93,7 @@ class Application:
                 self._accounts, options.auth, context.memory.codes if context else None
             )
             started.callback(users.close)
+            await share_codes(options, users.verifier, self.metrics, started)
             self._given = make_storages(options, self.metrics, self._shared)
             self._server = Server(
                 backend=self._given[""],
@@ -148,6 +151,7 @@ class Application:
             hook_down=hook_trouble(self._options, self.metrics),
             aws_users_down=aws_users_trouble(self.metrics),
             has_users=has_users(self.metrics),
+            shared_state_down=shared_state_trouble(self._options, self.metrics),
         )
 
     @property

@@ -74,4 +74,5 @@ def _shown(ban: Ban, remaining: float) -> dict[str, Any]:
         "seconds": ban.seconds,
         "remaining_seconds": round(remaining, 1),
         "until": until.isoformat(timespec="seconds"),
+        "replica": ban.replica,
     }

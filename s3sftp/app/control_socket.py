@@ -15,7 +15,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _MAX_ANSWER_BYTES = 64 << 20
 _MAX_CONNECTIONS = 4
 _SECONDS = 5.0
 """Maximum duration of a request, with its answer."""
-Answer = Callable[[object], Mapping[str, Any]]
+Answer = Callable[[object], Awaitable[Mapping[str, Any]]]
 """Answers a request. Raises S3sftpError: if it is refused; the text says why."""
 
 
@@ -108,7 +108,7 @@ class _Connections:
         self._tasks.add(task)
         try:
             async with asyncio.timeout(_SECONDS):
-                writer.write(json.dumps(self._respond(await reader.readline())).encode() + b"\n")
+                writer.write(json.dumps(await self._respond(await reader.readline())).encode() + b"\n")
                 await writer.drain()
         except (
             OSError,
@@ -125,13 +125,13 @@ class _Connections:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _respond(self, line: bytes) -> Mapping[str, Any]:
+    async def _respond(self, line: bytes) -> Mapping[str, Any]:
         try:
             try:
                 request = json.loads(line)
             except ValueError:
                 raise InvalidRequest("the request should be a line of JSON") from None
-            return self._answer(request)
+            return await self._answer(request)
         except S3sftpError as error:
             return {"error": str(error)}
         except Exception:

@@ -20,7 +20,14 @@ from s3sftp.errors import PermissionDenied, StorageError, describe_unexpected
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.logs import printable
-from s3sftp.telemetry.metric_catalogue import AWS_USER_SERVICES, AWS_USERS_DOWN, HOOK_DOWN, READY, USERS
+from s3sftp.telemetry.metric_catalogue import (
+    AWS_USER_SERVICES,
+    AWS_USERS_DOWN,
+    HOOK_DOWN,
+    READY,
+    SHARED_STATE_DOWN,
+    USERS,
+)
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.workers import HeartbeatPolicy, Supervisor
 from s3sftp.workers.worker_process import WorkerProcess
@@ -150,6 +157,7 @@ class SupervisorHealth:
             hook_trouble(self._options, self._metrics),
             has_users(self._metrics),
             aws_users_trouble(self._metrics),
+            shared_state_trouble(self._options, self._metrics),
         )
 
     def last_success(self) -> float:
@@ -203,6 +211,19 @@ def aws_users_trouble(metrics: Metrics) -> tuple[str, ...]:
         " event aws_users.down in the log says why"
         for service in AWS_USER_SERVICES
         if (processes := metrics.table.total(AWS_USERS_DOWN.row(service)))
+    )
+
+
+def shared_state_trouble(options: ServerOptions, metrics: Metrics) -> str:
+    """Why replicas may know of different bans; empty if the table answers, or if there is none."""
+    if options.shared_state is None or not metrics.table.total(SHARED_STATE_DOWN.row()):
+        return ""
+    codes = ""
+    if options.shared_state.unproven_codes == "refuse":
+        codes = ", and logins with a verification code are refused"
+    return (
+        f"the table {options.shared_state.dynamodb_table} does not answer: replicas may know of different"
+        f" bans{codes}; the event shared_state.down in the log says why"
     )
 
 

@@ -50,6 +50,7 @@ from s3sftp.errors import ConfigurationError
 from s3sftp.fs import FileOptions
 from s3sftp.fs.options import MIN_BUFFER_BYTES
 from s3sftp.sftp import SftpOptions
+from s3sftp.shared_state import SharedStateOptions
 from s3sftp.ssh import ListenOptions, SshOptions
 from s3sftp.ssh.host_keys import load
 from s3sftp.telemetry.options import AuditOptions, LogOptions
@@ -143,6 +144,7 @@ class ServerOptions(Options):
     hook: HookOptions | None = None
     dynamodb: DynamoDbOptions | None = None
     secrets_manager: SecretsManagerOptions | None = None
+    shared_state: SharedStateOptions | None = None
     limits: LimitOptions = Field(default_factory=LimitOptions)
     s3: S3Options | None = None
     storages: dict[StorageName, S3Options] = Field(default_factory=dict)
@@ -297,12 +299,12 @@ def _hook_problems(values: Mapping[str, Any], *, reads_files: bool) -> list[str]
 
 
 def _timeout_problems(values: Mapping[str, Any]) -> list[str]:
-    """Each source has to give up before the login does, so that the log says which one was slow."""
+    """Whatever a login asks has to give up before the login does, so that the log says what was slow."""
     auth = values.get("auth")
     return [
         f"{name}.timeout = {source.timeout.total_seconds():g} s: should be less than auth.answer_timeout,"
         f" {auth.answer_timeout.total_seconds():g} s"
-        for name in _OTHER_SOURCES
+        for name in (*_OTHER_SOURCES, "shared_state")
         if auth is not None
         and (source := values.get(name)) is not None
         and source.timeout >= auth.answer_timeout

@@ -18,7 +18,7 @@ from s3sftp.auth.login_time import login_time
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier
 from s3sftp.auth.totp import step_of
 from s3sftp.auth.trusted_authorities import require_certified
-from s3sftp.auth.used_codes import UsedCodes
+from s3sftp.auth.used_codes import CodeRegister, UsedCodes
 from s3sftp.errors import LoginRefused
 from s3sftp.telemetry import get_logger
 
@@ -43,6 +43,8 @@ class AccountVerifier:
         """`threads` is how many passwords are verified at once."""
         self._passwords = PasswordVerifier(nobody, threads)
         self._used_codes = used_codes
+        self.shared_codes: CodeRegister | None = None
+        """The codes that replicas have accepted; None: this server is the only one, or shares nothing."""
         self._wrong_codes = Bans(_WRONG_CODES_POLICY)
 
     @property
@@ -71,8 +73,11 @@ class AccountVerifier:
             raise LoginRefused("there is no such user")
         require_certified(user, account.keys, certificate, address, login_time())
 
-    def code(self, account: Account | None, user: str, code: str) -> bool:
-        """Whether this is a code of the user that is valid now and has not been used, which uses it."""
+    async def code(self, account: Account | None, user: str, code: str) -> bool:
+        """Whether this is a code of the user that is valid now and has not been used, which uses it.
+
+        Raises UsersUnavailable: if nobody knows whether another replica has accepted it; it is not used then.
+        """
         now = time.monotonic()
         if account is None or account.totp_secret is None or self._wrong_codes.banned(user, now):
             return False
@@ -84,6 +89,8 @@ class AccountVerifier:
                 )
             return False
         # a code that was used before is no guess: some clients log in twice with one
+        if self.shared_codes is not None and not await self.shared_codes.use(account.totp_secret, step):
+            return False
         return self._used_codes.use(account.totp_secret, step)
 
     def close(self) -> None:

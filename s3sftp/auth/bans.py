@@ -76,6 +76,8 @@ class Ban:
     """Which ban of this source it is, counted from 1."""
     seconds: float
     until: float
+    replica: str = ""
+    """The replica that decided it; empty for this server."""
 
     def remaining(self, now: float) -> float:
         """Seconds until it ends."""
@@ -166,11 +168,29 @@ class Bans:
             begin = now - policy.window_seconds
             _shrink(self._counted, policy.max_sources, lambda quiet: quiet.offences[-1].at <= begin)
             return None
+        return self._begin(source, record.main_kind(), record.score, len(record.offences), now)
+
+    def score(self, source: str, now: float) -> int:
+        """The points of a source within the window."""
+        if (record := self._counted.get(source)) is None:
+            return 0
+        record.forget(now - self._policy.window_seconds)
+        return record.score
+
+    def reached(self, source: str, points: int, now: float) -> Ban | None:
+        """Ban a source that has so many points on all replicas together, if they cause a ban, and if it has
+        offended here and is not banned yet."""
+        record, threshold = self._counted.get(source), self._policy.threshold
+        if record is None or not record.offences or not 0 < threshold <= points or self.banned(source, now):
+            return None
+        return self._begin(source, record.main_kind(), points, len(record.offences), now)
+
+    def _begin(self, source: str, reason: str, score: int, offences: int, now: float) -> Ban:
+        policy = self._policy
         del self._counted[source]
         number = self._number(source, now)
         seconds = policy.ban_seconds(number)
-        offences = len(record.offences)
-        ban = Ban(source, record.main_kind(), record.score, offences, number, seconds, now + seconds)
+        ban = Ban(source, reason, score, offences, number, seconds, now + seconds)
         for remembered, seconds in ((self._banned, 0.0), (self._history, policy.memory_seconds)):
             remembered[source] = ban
             remembered.move_to_end(source)
@@ -189,6 +209,37 @@ class Bans:
                 raise TooManyBans(f"{self._policy.max_sources} sources are banned already: lift a ban first")
         ban = self._by_operator[source] = Ban(source, reason, 0, 0, 1, seconds, now + seconds)
         return ban
+
+    def adopt(self, ban: Ban, now: float, *, by_operator: bool) -> bool:
+        """Take over what another replica knows about a ban. It may have ended: then only its number counts,
+        for the next one. It replaces what is known here. Returns whether the source is banned by it now.
+
+        An operator's ban is not taken over if as many sources are banned as can be remembered.
+        """
+        if not by_operator:
+            self._counted.pop(ban.source, None)
+            self._history[ban.source] = ban
+            _shrink(self._history, self._policy.max_sources, lambda _old: False)
+        if now >= ban.until:
+            return False
+        if not by_operator:
+            self._banned[ban.source] = ban
+            _shrink(self._banned, self._policy.max_sources, lambda _old: False)
+        elif ban.source in self._by_operator or len(self._by_operator) < self._policy.max_sources:
+            self._by_operator[ban.source] = ban
+        else:
+            return False
+        return True
+
+    def end(self, source: str, now: float, *, by_operator: bool) -> Ban | None:
+        """End one of the bans of a source, because another replica has lifted it. Returns it if it was in
+        force."""
+        if not by_operator:
+            self._counted.pop(source, None)
+            self._history.pop(source, None)
+        bans: dict[str, Ban] = self._by_operator if by_operator else self._banned
+        ban = bans.pop(source, None)
+        return ban if ban is not None and now < ban.until else None
 
     def lift(self, source: str, now: float) -> list[Ban]:
         """End the bans of a source, and forget what it has done. Returns the bans that were in force."""

@@ -101,8 +101,11 @@ class ConfiguredUsers:
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
         account = self._accounts.get(user)
-        fits = self.verifier.code(account, user, code)
-        return self._identity(account) if fits and account else None
+        tried = account.totp_secret if account else None
+        fits = await self.verifier.code(account, user, code)
+        # users may have changed while other replicas' codes were looked up
+        account = self._accounts.get(user)
+        return self._identity(account) if fits and account and account.totp_secret == tried else None
 
     def _identity(self, account: Account) -> Identity:
         return identity_of_source(self.source_name, account)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from enum import StrEnum
 from hashlib import blake2b
 
@@ -47,6 +48,13 @@ class Offence(StrEnum):
 
 OPERATOR = "operator"
 """The reason of a ban that an operator has added."""
+BanChanged = Callable[[str, Ban | None, bool], None]
+"""Called with the source whose ban has begun, the ban, and whether the operator has added it. With None
+instead of the ban: the operator has lifted it."""
+
+
+def _nobody_asks(source: str, ban: Ban | None, by_operator: bool) -> None:
+    pass
 
 
 class Defender:
@@ -82,6 +90,10 @@ class Defender:
         self._exempt = [ipaddress.ip_network(text) for text in (*options.never_banned, *exempt)]
         self._clock = clock
         self._throttled = LogThrottle(_LOG_SECONDS)
+        self.changed: BanChanged = _nobody_asks
+        """Called for each ban that this server decides, and each that is lifted here."""
+        self.counted: Callable[[str, int], None] = lambda _source, _points: None
+        """Called with the source and its points for each offence that causes no ban."""
         metrics = metrics or Metrics()
         self._count = metrics.add
         metrics.observe(BANS, lambda: len(self.bans()))
@@ -107,9 +119,13 @@ class Defender:
         name = _digest(user)
         if offence is Offence.PASSWORD:
             self._users.failed(name, source, now, has_proven)
+        before = self._bans.score(source, now)
         ban = self._bans.count(source, offence, self._points[offence], now, name)
+        if ban is None and (points := self._bans.score(source, now) - before) > 0:
+            self.counted(source, points)
         if ban is not None:
             self._report(ban)
+            self.changed(source, ban, False)
         return ban is not None or self._bans.banned(source, now)
 
     def may_try_password(self, user: str, source: str, has_proven: bool = False) -> bool:
@@ -145,6 +161,7 @@ class Defender:
             raise InvalidRequest(f"{address} is in auth.never_banned or ssh.shared_sources")
         ban = self._bans.add(source, OPERATOR, seconds, self._clock())
         self._report(ban)
+        self.changed(source, ban, True)
         return ban
 
     def lift(self, address: str) -> bool:
@@ -152,8 +169,10 @@ class Defender:
 
         Raises InvalidRequest: if it is no address.
         """
-        now = self._clock()
-        lifted = self._bans.lift(_source_in(address), now)
+        now, source = self._clock(), _source_in(address)
+        lifted = self._bans.lift(source, now)
+        for by_operator in (False, True):
+            self.changed(source, None, by_operator)
         for ban in lifted:
             _log.info(
                 "source.unbanned",
@@ -163,6 +182,24 @@ class Defender:
                 seconds=round(ban.remaining(now), 1),
             )
         return bool(lifted)
+
+    # -- other replicas
+
+    def adopt(self, ban: Ban, *, by_operator: bool) -> bool:
+        """Take over the ban of another replica, as `Bans.adopt`. `ban.until` is the number of seconds that
+        remain, negative if it has ended."""
+        now = self._clock()
+        return self._bans.adopt(replace(ban, until=now + ban.until), now, by_operator=by_operator)
+
+    def reached(self, source: str, points: int) -> None:
+        """Ban a source that has so many points on all replicas together, if that is enough."""
+        if (ban := self._bans.reached(source, points, self._clock())) is not None:
+            self._report(ban)
+            self.changed(source, ban, False)
+
+    def end(self, source: str, *, by_operator: bool) -> bool:
+        """End a ban that another replica has lifted. Returns whether it was in force."""
+        return self._bans.end(source, self._clock(), by_operator=by_operator) is not None
 
     def _report(self, ban: Ban) -> None:
         self._count(BANS_TOTAL.row(str(ban.reason)))

@@ -3,12 +3,13 @@
 It is a table of numbers that all workers of a server share. Each number is a time step and a part of a hash
 of the user's secret; each worker writes its own column, and a code is used if any column has its step or a
 later one. Other servers do not share the table, and a restart empties it: within the 90 seconds for which a
-code is valid, it can be used once on each of them.
+code is valid, it can be used once on each of them, unless they share a `CodeRegister` as well.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Protocol
 
 from s3sftp.runtime.shared_counters import SharedCounters
 
@@ -17,6 +18,16 @@ ROWS = 1 << 16
 code is forgotten."""
 _STEP_BITS = 32
 _STEP_MASK = (1 << _STEP_BITS) - 1
+
+
+class CodeRegister(Protocol):
+    """The codes that users have logged in with on any replica."""
+
+    async def use(self, secret: str, step: int) -> bool:
+        """Use the code of a time step. Returns False if it, or a later one, has been used.
+
+        Raises UsersUnavailable: if nobody knows.
+        """
 
 
 class UsedCodes:

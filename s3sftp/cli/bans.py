@@ -53,12 +53,17 @@ def bans() -> None:
 @_server_flags
 def list_bans(as_json: bool, state_dir: Path | None, config_file: Path | None) -> None:
     """List the bans in force."""
-    found = ask(_directory(state_dir, config_file), {"command": "bans.list"})["bans"]
+    found = _asked(_directory(state_dir, config_file), {"command": "bans.list"})["bans"]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
     rows = [_COLUMNS, *map(_row, found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    if any(ban["replica"] for ban in found):
+        rows = [
+            (*row, replica)
+            for row, replica in zip(rows, ["by", *(ban["replica"] or "-" for ban in found)], strict=True)
+        ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
@@ -72,7 +77,7 @@ def lift(as_json: bool, state_dir: Path | None, config_file: Path | None, addres
     The ban of an IPv6 address is that of its /64 network.
     """
     directory = _directory(state_dir, config_file)
-    answer = ask(directory, {"command": "bans.lift", "address": address})
+    answer = _asked(directory, {"command": "bans.lift", "address": address})
     if as_json:
         click.echo(json.dumps(answer))
     elif answer["lifted"]:
@@ -93,8 +98,19 @@ def add(as_json: bool, state_dir: Path | None, config_file: Path | None, duratio
     """
     seconds = _seconds(duration)
     directory = _directory(state_dir, config_file)
-    (ban,) = ask(directory, {"command": "bans.add", "address": address, "seconds": seconds})["bans"]
+    (ban,) = _asked(directory, {"command": "bans.add", "address": address, "seconds": seconds})["bans"]
     click.echo(json.dumps(ban) if as_json else f"{ban['source']} is banned until {ban['until']}")
+
+
+def _asked(directory: Path, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The server's answer; warns if it is the answer of this replica alone.
+
+    Raises CannotControl: if no server answers, or it refuses.
+    """
+    answer = ask(directory, request)
+    if warning := answer.get("warning"):
+        print_error(f"s3sftp: warning: {warning}")
+    return answer
 
 
 def _directory(given: Path | None, file: Path | None) -> Path:

@@ -10,6 +10,7 @@ import click
 
 from s3sftp.app.backends import check_backend
 from s3sftp.app.options import Configuration, ServerOptions
+from s3sftp.app.shared_state import check_shared_state
 from s3sftp.app.user_sources import check_sources
 from s3sftp.app.user_tables import UserTables
 from s3sftp.auth import BadKey, Logins
@@ -35,9 +36,9 @@ def check(*, offline: bool, **flags: Any) -> None:
     Can every file of users be read, and every key in it be used? Is a weak algorithm offered? May files of
     the bucket be read, written, listed and removed? Is it safe? What is missing? For another storage the
     command checks only that it starts and that its root can be listed, and writes nothing. May users in
-    DynamoDB and Secrets Manager be looked up? With --offline it checks only what is configured: options,
-    users, keys, host keys. Exits with 0 if the server would work, with 1 if not, with 2 if the configuration
-    is wrong.
+    DynamoDB and Secrets Manager be looked up? May the table that replicas share be read and written? With
+    --offline it checks only what is configured: options, users, keys, host keys. Exits with 0 if the server
+    would work, with 1 if not, with 2 if the configuration is wrong.
     """
     configuration = ConfigurationReader(**flags, needs_users=False).read(SourceFiles())
     options = configuration.options
@@ -51,7 +52,11 @@ def check(*, offline: bool, **flags: Any) -> None:
 
 
 async def _ask(options: ServerOptions) -> list[Finding]:
-    return [*await check_sources(options), *await check_backend(options)]
+    return [
+        *await check_sources(options),
+        *await check_shared_state(options),
+        *await check_backend(options),
+    ]
 
 
 def _of_algorithms(options: ServerOptions) -> list[Finding]:

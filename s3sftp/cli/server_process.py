@@ -16,13 +16,13 @@ from functools import partial
 
 from s3sftp import __version__
 from s3sftp.app.backends import require_state, with_possible_journal
-from s3sftp.app.ban_requests import answer_about_bans
 from s3sftp.app.config_reload import Apply, ConfigReloader, Read
 from s3sftp.app.control_socket import control_socket
 from s3sftp.app.descriptor_limit import admin_descriptors, ensure_descriptors, storage_descriptors
 from s3sftp.app.handover import pack, to_file, write_account_changes
 from s3sftp.app.health import SupervisorHealth, admin_port, import_admin_port
 from s3sftp.app.options import Configuration, ServerOptions
+from s3sftp.app.shared_state import ban_answers
 from s3sftp.app.storage_contacts import shared_rows
 from s3sftp.app.worker_memory import WorkerMemory, make_memory
 from s3sftp.app.worker_options import worker_share
@@ -119,9 +119,8 @@ async def _serve(loaded: LoadedConfiguration) -> None:
                 application.last_success,
                 application.metrics,
             ),
-            control_socket(
-                loaded.options.server.state_dir, partial(answer_about_bans, lambda: application.defender)
-            ),
+            ban_answers(loaded.options, lambda: application.defender, application.metrics) as answer,
+            control_socket(loaded.options.server.state_dir, answer),
         ):
             await application.run(reloading.start)
     finally:
@@ -257,7 +256,8 @@ async def _supervise(
     try:
         async with (
             admin_port(options, health.facts, health.probe_storage, health.last_success, metrics),
-            control_socket(options.server.state_dir, partial(answer_about_bans, lambda: gate.defender)),
+            ban_answers(options, lambda: gate.defender, metrics) as answer,
+            control_socket(options.server.state_dir, answer),
         ):
             await supervisor.run(started, opened=reloading.start)
     finally:

@@ -226,6 +226,27 @@ AWS_USERS_DOWN = Instrument(
     tuple((service,) for service in AWS_USER_SERVICES),
 )
 
+SHARED_STATE_REQUESTS = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_shared_state_requests",
+    "Requests to the table that replicas share, each attempt, for `bans`, used verification `codes` and"
+    " `counters`: `answered`; `throttled`; `denied`, a permission or valid credentials lack; `error`, any"
+    " other error; `no_answer`, no connection or no credentials; `timed_out`, not within"
+    " `shared_state.timeout`.",
+    ("purpose", "result"),
+    product(
+        ("bans", "codes", "counters"),
+        ("answered", "throttled", "denied", "error", "no_answer", "timed_out"),
+    ),
+)
+SHARED_STATE_DOWN = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.GAUGE,
+    "s3sftp_shared_state_down",
+    "1 if the table that replicas share did not answer when the server last exchanged bans with it.",
+)
+
 OPERATIONS_TOTAL = Instrument(
     MetricGroup.OPERATIONS,
     InstrumentKind.COUNTER,

@@ -119,3 +119,11 @@ def test_users_in_aws_that_are_down_are_a_reason_if_they_are_all_and_else_a_warn
     beside = ready(HealthFacts(Phase.SERVING, aws_users_down=both, has_users=True), "")
     assert beside.is_good
     assert [warning.detail for warning in beside.warnings] == list(both)
+
+
+def test_a_shared_table_that_does_not_answer_is_a_warning() -> None:
+    said = ready(HealthFacts(Phase.SERVING, shared_state_down="the table t does not answer"), "")
+    assert said.is_good
+    assert [(each.name, each.detail) for each in said.warnings] == [
+        ("shared_state_down", "the table t does not answer")
+    ]

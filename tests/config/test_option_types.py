@@ -17,6 +17,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "service": {"socket": "/run/storage/socket"},
     "hook": {"url": "https://hook.example.com/"},
     "dynamodb": {"users_table": "sftp-users"},
+    "shared_state": {"dynamodb_table": "sftp-shared"},
     "secrets_manager": {"prefix": "aws/transfer/s-0123/"},
 }
 """What a group needs beside the option that is tried."""

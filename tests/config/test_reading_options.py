@@ -34,6 +34,9 @@ root = "/srv/sftp"
 socket = "/run/storage/socket"
 [hook]
 url = "https://hook.example.com/"
+[shared_state]
+dynamodb_table = "sftp-shared"
+
 [dynamodb]
 users_table = "sftp-users"
 [secrets_manager]

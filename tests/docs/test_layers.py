@@ -17,7 +17,7 @@ LAYERS = [
     {"fs"},
     {"sftp"},
     {"auth"},
-    {"ssh"},
+    {"ssh", "shared_state"},
     {"workers", "admin"},
     {"app", "server", "migration"},
     {"cli", "__main__"},

@@ -30,6 +30,9 @@ class Relay:
     upstream: str
     fault: Fault | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Of what goes on to moto, which lets requests overtake each other between a condition and its write;
+    DynamoDB does not."""
 
     @property
     def url(self) -> str:
@@ -42,6 +45,7 @@ class Relay:
             return answer
         headers = {name: value for name, value in request.headers.items() if name != "Host"}
         async with (
+            self.turn,
             aiohttp.ClientSession() as session,
             session.post(self.upstream + request.path, data=body, headers=headers) as reply,
         ):
@@ -92,6 +96,19 @@ async def breaks_off(request: web.Request) -> web.StreamResponse | None:
     if request.transport is not None:
         request.transport.close()
     return web.Response()
+
+
+def loses_the_answer(relay: Relay) -> Fault:
+    """The next write is done, and its connection closed without an answer."""
+
+    async def fault(request: web.Request) -> web.StreamResponse | None:
+        if not request.headers["X-Amz-Target"].endswith("UpdateItem"):
+            return None
+        relay.fault = None
+        await relay.handle(request)
+        return await breaks_off(request)
+
+    return fault
 
 
 class Aws:

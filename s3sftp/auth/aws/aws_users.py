@@ -215,5 +215,5 @@ class _FoundUser(Authenticator):
         return self._identity
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
-        fits = self._verifier.code(self._account, user, code)
+        fits = await self._verifier.code(self._account, user, code)
         return self._identity if fits else None

@@ -15,7 +15,7 @@ from aiobotocore.config import AioConfig
 from botocore import exceptions as boto
 
 from s3sftp.auth.aws.failures import STALE_CREDENTIALS, code_of, failure_of
-from s3sftp.auth.aws.options import MAX_CONNECTIONS, AwsOptions
+from s3sftp.auth.aws.options import MAX_CONNECTIONS, AwsServiceOptions
 from s3sftp.auth.sources.asking import SourceFailed, ask_repeatedly
 from s3sftp.backends.s3.credentials.botocore_session import own_session
 from s3sftp.backends.s3.credentials.endpoints import address_of, configured_endpoint
@@ -28,7 +28,7 @@ _CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class UserRequest:
+class AwsRequest:
     """One kind of request."""
 
     method: str
@@ -37,7 +37,7 @@ class UserRequest:
     is_answer: Callable[[Mapping[str, Any]], bool]
     """Whether what came with status 200 is an answer of the service."""
     absent: Collection[str] = ()
-    """Codes of errors which say that there is no such user."""
+    """Codes of errors which say that what is asked for is not there."""
     for_everybody: Collection[str] = ()
     """Codes of errors that every user would cause."""
 
@@ -58,11 +58,19 @@ class _Access:
 class AwsClient:
     """The connections to one service. Make it on the event loop that uses it."""
 
-    def __init__(self, service: str, group: str, options: AwsOptions, count: Callable[[str], None]) -> None:
-        """`service` is botocore's name, `group` that of the options. `count` is called with the result of
-        every request."""
+    def __init__(
+        self,
+        service: str,
+        group: str,
+        options: AwsServiceOptions,
+        count: Callable[[str], None],
+        section: str = "",
+    ) -> None:
+        """`service` is botocore's name, `group` that of the options, and `section` the service's name in
+        profiles, if that is another. `count` is called with the result of every request."""
         self._service = service
         self._group = group
+        self._section = section or group
         self._options = options
         self._count = count
         self._limit = options.timeout
@@ -95,7 +103,7 @@ class AwsClient:
                 [f"{self._group}.region is missing, and the AWS environment has none (AWS_REGION, profile)"]
             )
         url = self._options.endpoint_url
-        if url is None and (found := configured_endpoint(session, self._group)) is not None:
+        if url is None and (found := configured_endpoint(session, self._section)) is not None:
             url, source = found
             if is_exposed(url):
                 raise ConfigurationError(
@@ -119,13 +127,13 @@ class AwsClient:
         """Close all connections."""
         await self._open.aclose()
 
-    async def ask(self, request: UserRequest, **parameters: Any) -> dict[str, Any] | None:
-        """The service's answer; None: there is no such user.
+    async def ask(self, request: AwsRequest, **parameters: Any) -> dict[str, Any] | None:
+        """The service's answer; None: it says that what is asked for is not there.
 
-        Raises SourceFailed: if there is none within the time limit.
+        Raises SourceFailed: if there is no answer within the time limit.
         """
         if self._client is None:
-            raise RuntimeError("users are asked for before the start")
+            raise RuntimeError("the service is asked before the start")
         return await ask_repeatedly(
             lambda: self._attempt(request, parameters),
             limit=self._limit.total_seconds(),
@@ -133,7 +141,7 @@ class AwsClient:
             count=self._count,
         )
 
-    async def _attempt(self, request: UserRequest, parameters: dict[str, Any]) -> dict[str, Any] | None:
+    async def _attempt(self, request: AwsRequest, parameters: dict[str, Any]) -> dict[str, Any] | None:
         generation = self._credentials.generation
         try:
             answer: dict[str, Any] = await getattr(self._client, request.method)(**parameters)
@@ -141,6 +149,7 @@ class AwsClient:
             if (code := code_of(failure)) in request.absent:
                 return None
             failed = failure_of(failure, request.permission, request.for_everybody)
+            failed.code = code
             if code in STALE_CREDENTIALS and await self._credentials.renew(generation):
                 failed.may_repeat = True
             raise failed from None

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from s3sftp.auth.aws.client import AwsClient, UserRequest, content_type_of
+from s3sftp.auth.aws.client import AwsClient, AwsRequest, content_type_of
 from s3sftp.auth.aws.options import DynamoDbOptions
 from s3sftp.auth.sources.transfer_family import AnswerProblem
 
-_GET_ITEM = UserRequest(
+_GET_ITEM = AwsRequest(
     "get_item",
     "dynamodb:GetItem",
     # an answer without an item is empty, so nothing else shows whose it is

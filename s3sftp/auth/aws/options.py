@@ -15,8 +15,8 @@ MAX_CONNECTIONS = 32
 """Connections of one process to each service; further requests wait for one."""
 
 
-class AwsOptions(Options):
-    """How a service of AWS is asked for users."""
+class AwsServiceOptions(Options):
+    """How a service of AWS is reached."""
 
     region: str | None = None
     """Region of the service. Default: the region of the AWS environment."""
@@ -31,6 +31,26 @@ class AwsOptions(Options):
     retries: int = Field(default=2, ge=0, le=10)
     """How often a request is repeated, within `timeout`, if the service throttles it, fails, or cannot be
     reached."""
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _endpoint_is_safe(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or is_exposed(value):
+            raise ValueError(
+                "should begin with https://; http:// is only for this machine, because what comes from it"
+                " decides who logs in"
+            )
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("should have no user name and no password")
+        return value
+
+
+class AwsOptions(AwsServiceOptions):
+    """How a service of AWS is asked for users."""
+
     cache_time: Duration = timedelta(0)
     """How long a user that was found is remembered. For so long changes of the user have no effect on
     logins. Plain text passwords are remembered only as a keyed hash. 0: every login asks the service."""
@@ -48,21 +68,6 @@ class AwsOptions(Options):
     probe_interval: PositiveDuration = timedelta(seconds=10)
     """How often a process asks a service that is down whether it answers again, for the user
     `s3sftp-probe`."""
-
-    @field_validator("endpoint_url")
-    @classmethod
-    def _endpoint_is_safe(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or is_exposed(value):
-            raise ValueError(
-                "should begin with https://; http:// is only for this machine, because credentials of users"
-                " come from it"
-            )
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("should have no user name and no password")
-        return value
 
 
 class DynamoDbOptions(AwsOptions):

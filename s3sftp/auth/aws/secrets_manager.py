@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from s3sftp.auth.aws.client import AwsClient, UserRequest
+from s3sftp.auth.aws.client import AwsClient, AwsRequest
 from s3sftp.auth.aws.options import SecretsManagerOptions
 from s3sftp.auth.sources.transfer_family import AnswerProblem
 
-_GET_SECRET = UserRequest(
+_GET_SECRET = AwsRequest(
     "get_secret_value",
     "secretsmanager:GetSecretValue",
     lambda answer: "Name" in answer,

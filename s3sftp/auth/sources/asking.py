@@ -29,6 +29,8 @@ class SourceFailed(Exception):
         self.is_down = is_down
         """Whether the source cannot be reached at all, so that it would answer for no user."""
         self.may_repeat = may_repeat
+        self.code = ""
+        """The code of the error that a service of AWS has answered; empty for any other."""
 
 
 async def ask_repeatedly(

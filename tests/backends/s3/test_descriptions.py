@@ -37,7 +37,11 @@ def told(shape: Any, within: tuple[str, ...] = ()) -> Any:
 
 @pytest.mark.parametrize(
     ("service", "api"),
-    [*(("s3", api) for api in sorted(APIS)), ("dynamodb", "GetItem"), ("secretsmanager", "GetSecretValue")],
+    [
+        *(("s3", api) for api in sorted(APIS)),
+        *(("dynamodb", api) for api in ("GetItem", "PutItem", "UpdateItem", "Query")),
+        ("secretsmanager", "GetSecretValue"),
+    ],
 )
 def test_a_request_is_described_as_botocore_describes_it(service: str, api: str) -> None:
     lean, whole = (model(loader, service).operation_model(api) for loader in both())

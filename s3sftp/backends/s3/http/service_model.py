@@ -40,7 +40,7 @@ APIS = frozenset(
 """The S3 requests that a client can send. Other requests are dropped, with the shapes that only they need."""
 _APIS_OF = {
     "s3": APIS,
-    "dynamodb": frozenset({"GetItem"}),
+    "dynamodb": frozenset({"GetItem", "PutItem", "UpdateItem", "Query"}),
     "secretsmanager": frozenset({"GetSecretValue"}),
 }
 

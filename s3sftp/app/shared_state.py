@@ -1,0 +1,133 @@
+"""Starts what replicas share: bans in the process that has the admission gate, used verification codes in
+each that serves."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from s3sftp.app.ban_requests import answer_about_bans
+from s3sftp.app.options import ServerOptions
+from s3sftp.auth import Defender
+from s3sftp.auth.account_verifier import AccountVerifier
+from s3sftp.auth.sources.asking import SourceFailed
+from s3sftp.backends.findings import Finding
+from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry.metric_catalogue import SHARED_STATE_REQUESTS
+from s3sftp.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from s3sftp.shared_state.ban_sharing import BanSharing
+    from s3sftp.shared_state.table import SharedTable
+
+_ANSWER_SECONDS = 1.5
+"""How long an operator's command waits for the table, before and after it."""
+
+
+def shared_table(options: ServerOptions, metrics: Metrics, purpose: str) -> SharedTable | None:
+    """The table, not started; None if none is configured. `purpose` is a label of the metric of requests."""
+    if options.shared_state is None:
+        return None
+    from s3sftp.shared_state.table import SharedTable  # imports aiobotocore
+
+    def count(result: str) -> None:
+        metrics.add(SHARED_STATE_REQUESTS.row(purpose, result))
+
+    return SharedTable(options.shared_state, count)
+
+
+async def check_shared_state(options: ServerOptions) -> list[Finding]:
+    """Send the table each kind of request, and report what would keep replicas from sharing."""
+    table = shared_table(options, Metrics(), "bans")
+    if table is None:
+        return []
+    try:
+        await table.start()
+        await table.check(socket.gethostname())
+    except ConfigurationError as error:
+        return [Finding("shared_state", "failed", "; ".join(error.problems))]
+    except SourceFailed as failed:
+        return [Finding("shared_state", "failed", f"{table.place}: {failed}")]
+    finally:
+        await table.close()
+    return [Finding("shared_state", "ok", f"{table.place}: can be read and written")]
+
+
+async def share_codes(
+    options: ServerOptions, verifier: AccountVerifier, metrics: Metrics, started: AsyncExitStack
+) -> None:
+    """Have the verifier ask the table whether another replica has accepted a code. `started` ends that.
+
+    Raises ConfigurationError: if the options cannot be used.
+    """
+    given, table = options.shared_state, shared_table(options, metrics, "codes")
+    if given is None or table is None:
+        return
+    from s3sftp.shared_state.shared_codes import SharedCodes
+
+    started.push_async_callback(table.close)
+    await table.start()
+    verifier.shared_codes = SharedCodes(table, accepts_unproven=given.unproven_codes == "accept")
+
+
+@asynccontextmanager
+async def ban_answers(
+    options: ServerOptions, defender: Callable[[], Defender | None], metrics: Metrics
+) -> AsyncIterator[Callable[[object], Awaitable[Mapping[str, Any]]]]:
+    """Share the bans while the context is open. Yields what answers requests about them, as
+    `answer_about_bans`.
+
+    Raises ConfigurationError: if the table cannot be used, and waiting would not help.
+    """
+    given, table = options.shared_state, shared_table(options, metrics, "bans")
+    if given is None or table is None:
+        yield partial(_answer, None, defender)
+        return
+    from s3sftp.shared_state.ban_sharing import BanSharing
+
+    sharing = BanSharing(
+        table,
+        defender,
+        socket.gethostname(),
+        interval=given.interval.total_seconds(),
+        memory_seconds=options.auth.ban_memory.total_seconds(),
+        window_seconds=options.auth.ban_window.total_seconds(),
+        metrics=metrics,
+    )
+    running: asyncio.Task[None] | None = None
+    try:
+        await sharing.start()
+        running = asyncio.create_task(sharing.run())
+        yield partial(_answer, sharing, defender)
+    finally:
+        if running is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        await table.close()
+
+
+async def _answer(
+    sharing: BanSharing | None, defender: Callable[[], Defender | None], request: object
+) -> Mapping[str, Any]:
+    """Answer by what all replicas know, and let them know what has changed, as far as the table answers."""
+    await _exchange(sharing)
+    answer = answer_about_bans(defender, request)
+    if sharing is not None and sharing.pending:
+        await _exchange(sharing)
+    if sharing is None:
+        return answer
+    trouble = "the shared table does not answer (shared_state.down in the log): "
+    if sharing.pending:
+        return {**answer, "warning": f"{trouble}other replicas learn of this when it does"}
+    return {**answer, "warning": f"{trouble}other replicas may differ"} if sharing.is_down else answer
+
+
+async def _exchange(sharing: BanSharing | None) -> None:
+    if sharing is not None and not sharing.is_down:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await sharing.exchange()

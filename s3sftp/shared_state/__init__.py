@@ -1,0 +1,5 @@
+"""What replicas share through a table of DynamoDB: bans, used verification codes, and counters."""
+
+from s3sftp.shared_state.options import SharedStateOptions
+
+__all__ = ["SharedStateOptions"]

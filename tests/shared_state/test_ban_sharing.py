@@ -1,0 +1,290 @@
+"""Two defenders share bans through a table: what each knows when they miss each other's changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from s3sftp.auth import AuthOptions, Defender, Offence
+from s3sftp.errors import ConfigurationError
+from s3sftp.shared_state import SharedStateOptions
+from s3sftp.shared_state import ban_sharing as ban_sharing_module
+from s3sftp.shared_state.ban_sharing import BanSharing
+from s3sftp.shared_state.table import SharedTable as Table
+from s3sftp.telemetry.metrics import Metrics
+from tests.support.aws_users import Relay, babbles, errs, loses_the_answer, running_relay
+from tests.support.shared_table import SharedTable
+
+A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+OUTAGE = errs("InternalServerError", 500)
+
+
+class Replica:
+    """A defender and its sharing, which exchanges only when it is told to."""
+
+    def __init__(self, shared_table: SharedTable, name: str, url: str, ahead: float = 0.0) -> None:
+        """`ahead`: seconds by which its clock is ahead of the others'."""
+        self.defender = Defender(AuthOptions(ban_failures=2, ban_time=timedelta(minutes=10)))
+        self.table = Table(SharedStateOptions(**shared_table.options(url)), lambda _result: None)
+        self.sharing = BanSharing(
+            self.table,
+            lambda: self.defender,
+            name,
+            interval=1,
+            memory_seconds=86400,
+            window_seconds=1e9,  # no test crosses into the next one
+            metrics=Metrics(),
+            wall_clock=lambda: ban_sharing_module.time.time() + ahead,
+        )
+        self.exchange = self.sharing.exchange
+
+    def offends(self, source: str) -> None:
+        """What makes a ban."""
+        for _ in range(2):
+            self.defender.offended(source, Offence.PASSWORD)
+
+    def bans(self) -> list[str]:
+        return sorted(ban.source for ban, _ in self.defender.bans())
+
+
+@asynccontextmanager
+async def replicas(
+    shared_table: SharedTable, ahead: float = 0.0
+) -> AsyncIterator[tuple[Replica, Replica, Relay]]:
+    """Two replicas that have started; the first one reaches the table through a relay."""
+    async with AsyncExitStack() as open_:
+        relay = await open_.enter_async_context(running_relay(shared_table.moto))
+        both = Replica(shared_table, "one", relay.url, ahead), Replica(shared_table, "other", "")
+        for each in both:
+            open_.push_async_callback(each.table.close)
+            await each.sharing.start()
+            await each.exchange()
+        yield (*both, relay)
+
+
+async def test_bans_and_lifts_reach_the_other_replica(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        one.offends(A)
+        one.defender.ban(B, 3600)
+        await one.exchange()
+        await other.exchange()
+        assert other.bans() == [A, B]
+        ((first, remaining),) = [each for each in other.defender.bans() if each[0].source == A]
+        assert (first.reason, first.score, first.offences, first.number) == ("password", 2, 2, 1)
+        assert (first.seconds, first.replica) == (600, "one")
+        assert 590 < remaining <= 600
+        assert other.defender.lift(A)
+        await other.exchange()
+        await one.exchange()
+        assert one.bans() == other.bans() == [B]
+
+
+async def test_who_spreads_guesses_over_replicas_is_banned_on_all(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        for replica in (one, other):
+            replica.defender.offended(A, Offence.PASSWORD)
+            replica.defender.offended(replica.sharing._replica, Offence.PASSWORD)
+            assert replica.bans() == []
+            await replica.exchange()
+        assert other.bans() == [A]
+        await other.exchange()
+        await one.exchange()
+        assert one.bans() == [A]
+        one.defender.lift(A)  # and everything is forgotten
+        for replica in (one, other):
+            await replica.exchange()
+            replica.defender.offended(A, Offence.PASSWORD)
+        await one.exchange()
+        assert one.bans() == other.bans() == []
+
+
+async def test_a_source_that_all_replicas_find_guilty_of_too_little_is_not_banned(
+    shared_table: SharedTable,
+) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        one.defender.offended(A, Offence.PASSWORD)
+        for _ in range(3):
+            for replica in (one, other):
+                await replica.exchange()
+        assert one.bans() == other.bans() == []
+
+
+async def test_a_further_ban_on_another_replica_lasts_longer(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        one.offends(A)
+        await one.exchange()
+        await other.exchange()
+        assert other.defender._bans._banned.pop(A)  # as if its time were over
+        other.offends(A)
+        ((ban, _remaining),) = other.defender.bans()
+        assert (ban.number, ban.seconds) == (2, 1200)
+
+
+async def test_a_restarted_replica_knows_the_bans_and_the_lifts(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        one.offends(A)
+        one.offends(B)
+        await one.exchange()
+        await other.exchange()
+        other.defender.lift(B)
+        await other.exchange()
+        async with replicas(shared_table) as (restarted, also, _):
+            assert restarted.bans() == also.bans() == [A]
+
+
+async def test_a_lift_that_a_replica_has_missed_prevails_over_its_ban(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, relay):
+        one.defender.ban(A, 3600)
+        await one.exchange()
+        await other.exchange()
+        relay.fault = OUTAGE
+        await one.exchange()
+        one.defender.ban(A, 7200)  # decided before it can know of the lift
+        other.defender.lift(A)
+        await other.exchange()
+        relay.fault = None
+        await one.exchange()
+        await other.exchange()
+        assert one.bans() == other.bans() == []
+        one.defender.ban(A, 60)  # decided afterwards
+        await one.exchange()
+        await other.exchange()
+        assert one.bans() == other.bans() == [A]
+
+
+async def test_a_lift_during_an_outage_ends_the_ban_that_its_replica_does_not_know(
+    shared_table: SharedTable,
+) -> None:
+    async with replicas(shared_table) as (one, other, relay):
+        relay.fault = OUTAGE
+        await one.exchange()
+        other.offends(A)
+        await other.exchange()
+        assert not one.defender.lift(A)
+        relay.fault = None
+        await one.exchange()
+        await other.exchange()
+        assert other.bans() == []
+
+
+async def test_of_two_bans_that_were_decided_at_once_the_longer_one_holds(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        for source, seconds in ((A, (60, 3600)), (B, (3600, 60))):
+            one.defender.ban(source, seconds[0])
+            other.defender.ban(source, seconds[1])
+        await one.exchange()
+        await other.exchange()
+        await one.exchange()
+        for replica in (one, other):
+            assert [round(left / 100) for _, left in replica.defender.bans()] == [36, 36]
+
+
+async def test_an_outage_loses_nothing_and_is_logged_once(
+    shared_table: SharedTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with replicas(shared_table) as (one, other, relay):
+        for fault in (OUTAGE, babbles, errs("ProvisionedThroughputExceededException")):
+            relay.fault = fault
+            await one.exchange()
+            assert one.sharing.is_down
+        one.offends(A)
+        other.offends(B)
+        await other.exchange()
+        await one.exchange()
+        assert (one.bans(), one.sharing.pending) == ([A], 1)
+        relay.fault = None
+        await one.exchange()
+        await other.exchange()
+        assert one.bans() == other.bans() == [A, B]
+        assert (one.sharing.is_down, one.sharing.pending) == (False, 0)
+        assert caplog.text.count("shared_state.down") == 1
+
+
+async def test_a_write_whose_answer_was_lost_is_recognized_as_the_replicas_own(
+    shared_table: SharedTable,
+) -> None:
+    async with replicas(shared_table) as (one, other, relay):
+        one.offends(A)
+        relay.fault = loses_the_answer(relay)
+        await one.exchange()
+        assert one.sharing.is_down
+        await one.exchange()
+        await other.exchange()
+        assert one.bans() == other.bans() == [A]
+        assert one.sharing.pending == 0
+
+
+@pytest.mark.parametrize("ahead", [-3000.0, 3000.0], ids=["behind", "ahead"])
+async def test_replicas_whose_clocks_differ_learn_of_bans_and_lifts_all_the_same(
+    shared_table: SharedTable, ahead: float
+) -> None:
+    """Only the end of a ban depends on the clocks."""
+    async with replicas(shared_table, ahead) as (one, other, _):
+
+        async def exchange() -> None:
+            for replica in (one, other, one):
+                replica.sharing._reads = 0  # the next read is a full one, as one of sixty is
+                await replica.exchange()
+
+        one.defender.ban(A, 7200)
+        other.defender.ban(B, 7200)
+        await exchange()
+        assert one.bans() == other.bans() == [A, B]
+        one.defender.lift(B)
+        other.defender.lift(A)
+        await exchange()
+        assert one.bans() == other.bans() == []
+
+
+async def test_recent_changes_are_asked_for_and_all_bans_only_now_and_then(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, _other, relay):
+        relay.asked.clear()
+        for _ in range(ban_sharing_module._FULL_READ_EVERY):
+            await one.exchange()
+        queries = [asked for asked in relay.asked if "KeyConditionExpression" in asked]
+        assert len(queries) == len(relay.asked) == ban_sharing_module._FULL_READ_EVERY
+        assert sum("FilterExpression" not in asked for asked in queries) == 1
+        assert all(asked["ConsistentRead"] for asked in queries)
+
+
+async def test_items_that_no_server_has_written_are_ignored(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        shared_table.put(pk="bans", sk="offences#" + A, until="soon", version="1", changed=1)
+        shared_table.put(pk="bans", sk="nonsense", binary=b"\0")
+        other.offends(B)
+        await other.exchange()
+        await one.exchange()
+        assert one.bans() == [B]
+        one.offends(A)
+        await one.exchange()
+        await other.exchange()
+        assert other.bans() == [A, B]
+
+
+async def test_items_expire_after_what_they_are_needed_for(shared_table: SharedTable) -> None:
+    async with replicas(shared_table) as (one, _other, _):
+        one.offends(A)
+        await one.exchange()
+        one.defender.ban(B, 60)
+        one.defender.lift(A)
+        await one.exchange()
+        kept = {item["sk"]: float(item["expires"] - item["until"]) for item in shared_table.items("bans")}
+        assert kept == pytest.approx({f"offences#{A}": 86400, f"operator#{B}": 86400}, abs=1)
+
+
+async def test_a_denied_write_is_named_at_the_start(shared_table: SharedTable) -> None:
+    async with running_relay(shared_table.moto) as relay:
+        replica = Replica(shared_table, "one", relay.url)
+
+        async def denies(request: Any) -> Any:
+            is_write = request.headers["X-Amz-Target"].endswith("UpdateItem")
+            return await errs("AccessDeniedException")(request) if is_write else None
+
+        relay.fault = denies
+        with pytest.raises(ConfigurationError, match="dynamodb:UpdateItem"):
+            await replica.sharing.start()
+        await replica.table.close()
