@@ -182,9 +182,10 @@ LIMITS_REACHED = Instrument(
     InstrumentKind.COUNTER,
     "s3sftp_limits_reached",
     "Times that a limit of a user took effect: `sessions`, a session that was refused; `upload`, `download`"
-    " and `requests`, a session that had to wait because the user was faster than allowed.",
+    " and `requests`, a session that had to wait because the user was faster than allowed; `quota`, an"
+    " upload, a copy or a rename that was refused.",
     ("limit",),
-    (("sessions",), ("upload",), ("download",), ("requests",)),
+    (("sessions",), ("upload",), ("download",), ("requests",), ("quota",)),
 )
 
 HOOK_REQUESTS = Instrument(

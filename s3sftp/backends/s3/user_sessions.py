@@ -33,6 +33,7 @@ _CALLS = (
     "copy",
     "set_mtime",
     "set_attributes",
+    "total_below",
     "stored_digest",
     "refuse_file",
     "require_version",
