@@ -560,6 +560,15 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         """As `Extras.usage`. This default returns an unknown usage."""
         return Usage()
 
+    async def size_of_file(self, place: Place, session: Session) -> int | None:
+        """The size of the file at `place` as it is now, in bytes. None if there is none, whatever else is
+        there."""
+        try:
+            info = await self.file_info(place, session)
+        except NotFound:
+            return None
+        return None if info.is_dir else info.size
+
     async def total_below(self, place: Place, session: Session) -> Amount:
         """Count the files in a directory and everything below it, and their bytes. Nothing, or a
         file, at `place` counts as an empty directory. Files that are stored or removed meanwhile may be

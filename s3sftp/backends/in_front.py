@@ -78,6 +78,9 @@ class BackendInFront(CompleteBackend):
     async def usage(self, place: Place, session: Session) -> Usage:
         return await self.behind.usage(place, session)
 
+    async def size_of_file(self, place: Place, session: Session) -> int | None:
+        return await self.behind.size_of_file(place, session)
+
     async def total_below(self, place: Place, session: Session) -> Amount:
         return await self.behind.total_below(place, session)
 

@@ -122,6 +122,9 @@ class StorageRouter(CompleteBackend):
     async def usage(self, place: Place, session: Session) -> Usage:
         return await self.at(place).usage(_inside(place), session)
 
+    async def size_of_file(self, place: Place, session: Session) -> int | None:
+        return await self.at(place).size_of_file(_inside(place), session)
+
     async def total_below(self, place: Place, session: Session) -> Amount:
         return await self.at(place).total_below(_inside(place), session)
 

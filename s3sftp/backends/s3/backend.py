@@ -219,6 +219,11 @@ class S3Backend(CompleteBackend):
         """Return an empty `Usage`: a bucket has no limit and does not report how full it is."""
         return Usage()
 
+    async def size_of_file(self, place: Place, session: Session) -> int | None:
+        """One HEAD."""
+        info = await self._lookup.object(self._keys.key_of(place))
+        return None if info is None else info.size
+
     async def total_below(self, place: Place, session: Session) -> Amount:
         """One listing without a delimiter, a request for each thousand objects. Whatever is stored counts,
         also objects that have no name here, but not the server's own."""

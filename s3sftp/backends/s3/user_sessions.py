@@ -33,6 +33,7 @@ _CALLS = (
     "copy",
     "set_mtime",
     "set_attributes",
+    "size_of_file",
     "total_below",
     "stored_digest",
     "refuse_file",

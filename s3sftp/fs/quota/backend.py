@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from s3sftp.backends import (
@@ -31,7 +30,7 @@ from s3sftp.backends import (
     WriteIntent,
 )
 from s3sftp.backends.in_front import BackendInFront
-from s3sftp.errors import NoSpace, NotFound, StorageError
+from s3sftp.errors import NoSpace, StorageError
 from s3sftp.fs.quota.ledger import Change, CountedPlace, Hold, QuotaLedger, hold_for
 from s3sftp.fs.quota.quotas import PlacedQuota, Quota
 from s3sftp.telemetry.metric_catalogue import LIMITS_REACHED
@@ -183,10 +182,8 @@ class QuotaBackend(BackendInFront):
 
     async def _stored_at(self, place: Place, session: Session) -> Amount:
         """The file that is stored at a place; nothing if there is none."""
-        with suppress(NotFound):
-            info = await self.behind.file_info(place, session)
-            return _NOTHING if info.is_dir else Amount(info.size, 1)
-        return _NOTHING
+        size = await self.behind.size_of_file(place, session)
+        return _NOTHING if size is None else Amount(size, 1)
 
     # ── names ───────────────────────────────────────────────────────────────────────────────────────
 
