@@ -346,8 +346,13 @@ class QuotaLedger:
         except BaseException as error:
             place.is_doubtful, place.tried_at = was_doubtful, began
             if isinstance(error, StorageError):
-                place_key = place.place.key.decode(errors="replace")
-                _log.warning("quota.count_failed", place=place_key, error=str(error), detail=error.detail)
+                _log.warning(
+                    "quota.count_failed",
+                    place=place.place.key.decode(errors="replace"),
+                    storage=place.place.storage or None,
+                    error=str(error),
+                    detail=error.detail,
+                )
             raise
 
     async def _count_again(self, place: CountedPlace, session: Session) -> None:
