@@ -26,7 +26,7 @@ from s3sftp.auth import Authenticator, AuthOptions, Defender, Identity, Limits
 from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.errors import ConfigurationError
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
-from s3sftp.fs import FileOptions, FileSystem, OpenStorage
+from s3sftp.fs import FileOptions, FileSystem, OpenStorage, QuotaCounters
 from s3sftp.fs.open_storage import NO_STORAGES
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -72,6 +72,7 @@ class Server:
         handles: SharedCounters | None = None,
         stored: SharedCounters | None = None,
         rates: SharedCounters | None = None,
+        quotas: QuotaCounters | None = None,
         limits_of: Callable[[Identity], Limits] = lambda identity: identity.limits,
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
@@ -94,6 +95,8 @@ class Server:
         `connection_source`, `uploads`, `handles`, `stored`, `rates`: for one of several workers: where
         connections come from, and the shared counters of each user's uploads and handles, of changed names,
         and of users' rates.
+        `quotas`: what is stored where users have quotas, as all who store there know it; by default this
+        server alone does.
         `limits_of`: the limits that hold for a user now; by default those of the identity.
         `other_descriptors`: file descriptors that the backend may open; connections leave them free.
         `metrics`: counts what happens in this server. None: metrics of its own.
@@ -119,6 +122,7 @@ class Server:
         self._connection_source = connection_source
         self._uploads = uploads
         self._stored = stored
+        self._quotas = quotas
         self._limits_of = limits_of
         self._other_descriptors = other_descriptors
         self.metrics = metrics or Metrics()
@@ -187,6 +191,7 @@ class Server:
             self._stored,
             self.metrics,
             self._storages,
+            self._quotas,
         )
 
         def open_session(identity: Identity, session: backends.Session) -> SftpSession:

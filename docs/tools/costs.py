@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 from tests.limits.operations import (  # noqa: E402  # the repository is not installed
     CLIENTS,
     OPERATIONS,
+    WITH_A_QUOTA,
     WITH_STORED_TIMES,
     WITH_THE_JOURNAL_IN_THE_BUCKET,
     Operation,
@@ -30,6 +31,7 @@ def main() -> None:
         "budget-clients": CLIENTS,
         "budget-times": WITH_STORED_TIMES,
         "budget-journal": WITH_THE_JOURNAL_IN_THE_BUCKET,
+        "budget-quota": WITH_A_QUOTA,
     }
     for mark, operations in tables.items():
         text = re.sub(f"<!-- {mark} -->.*<!-- /{mark} -->", _table(mark, operations), text, flags=re.S)

@@ -27,6 +27,7 @@ from s3sftp.app.user_sources import start_sources
 from s3sftp.app.worker_memory import WorkerMemory
 from s3sftp.auth import Accounts, ConfiguredUsers, Defender, Identity, Limits
 from s3sftp.backends import Backend, CompleteBackend
+from s3sftp.fs import SharedQuotaCounts
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.server import Server
@@ -116,6 +117,7 @@ class Application:
                 handles=context.memory.handles if context else None,
                 stored=context.memory.stored if context else None,
                 rates=context.memory.rates if context else None,
+                quotas=SharedQuotaCounts(context.memory.quotas) if context else None,
                 limits_of=self._limits_of,
                 metrics=self.metrics,
             )

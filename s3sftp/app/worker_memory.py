@@ -5,6 +5,7 @@
     stored     names that have been stored, renamed or removed          fs/write/shared_tables.py
     codes      verification codes that have been used                   auth/used_codes.py
     rates      what users have moved lately                             runtime/rate_buckets.py
+    quotas     what is stored where there are quotas                    fs/quota/shared_counts.py
     metrics    every metric                                             telemetry/metric_catalogue.py
     storage    what the workers share about each storage                app/storages.py divides it further
 
@@ -17,13 +18,14 @@ from dataclasses import dataclass
 
 from s3sftp.app.backends import SHARED_ROWS
 from s3sftp.auth.used_codes import ROWS as _CODE_ROWS
+from s3sftp.fs.quota.shared_counts import ROWS as _QUOTA_ROWS
 from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS
 from s3sftp.runtime.rate_buckets import ROWS as _RATE_ROWS
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
 from s3sftp.sftp.user_handles import ROWS as _HANDLE_ROWS
 from s3sftp.telemetry.metric_catalogue import ROWS as _METRIC_ROWS
 
-_ROWS = (UPLOAD_ROWS, _HANDLE_ROWS, CHANGE_ROWS, _CODE_ROWS, _RATE_ROWS, _METRIC_ROWS)
+_ROWS = (UPLOAD_ROWS, _HANDLE_ROWS, CHANGE_ROWS, _CODE_ROWS, _RATE_ROWS, _QUOTA_ROWS, _METRIC_ROWS)
 """Of all parts but the last, which has the rest of the table."""
 
 
@@ -36,6 +38,7 @@ class WorkerMemory:
     stored: SharedCounters
     codes: SharedCounters
     rates: SharedCounters
+    quotas: SharedCounters
     metrics: SharedCounters
     storage: SharedCounters
 

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from s3sftp.config import ByteSize, Options
 from s3sftp.config.types import TEXT_OR_LIST
-from s3sftp.fs import AccessRules, OnConflict, Right, rights_of
+from s3sftp.fs import NO_QUOTA, AccessRules, OnConflict, Quota, Right, rights_of
 from s3sftp.fs.access_rules import pattern_problem
 
 
@@ -78,6 +78,25 @@ class AccessOptions(Options):
         return AccessRules(rights, self.allow, self.deny, self.hide, self.max_file_bytes, self.on_conflict)
 
 
+class QuotaOptions(Options):
+    """How much may be stored, `quota`: of the user's prefix, or of a mount. See limits.md."""
+
+    bytes: ByteSize | None = Field(default=None, ge=0)
+    """The bytes of all files together, such as `"50 GiB"`. Whatever is below the prefix counts, whoever has
+    stored it. An upload that goes beyond fails, and nothing of it is stored. 0, the default: any number."""
+    files: Annotated[int, Field(ge=0)] | None = None
+    """The number of files. Directories do not count. 0, the default: any number."""
+
+    @property
+    def quota(self) -> Quota:
+        """The same as a value."""
+        return NO_QUOTA if self is NO_QUOTA_OPTIONS else Quota(self.bytes or None, self.files or None)
+
+
+NO_QUOTA_OPTIONS = QuotaOptions()
+"""One for all tables without a quota, because there may be many."""
+
+
 class MountOptions(AccessOptions):
     """A virtual path of the user that leads to a part of the storage, `[users.NAME.mounts."/PATH"]`."""
 
@@ -88,6 +107,8 @@ class MountOptions(AccessOptions):
     """Whether a single file is mounted."""
     storage: str = ""
     """The storage that the path leads to, by its name in `[storages.NAME]`. Default: that of `[s3]`."""
+    quota: QuotaOptions = Field(default_factory=lambda: NO_QUOTA_OPTIONS)
+    """How much may be stored there, such as `{ bytes = "50 GiB", files = 10000 }`."""
 
     @field_validator("prefix")
     @classmethod

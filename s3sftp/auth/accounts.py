@@ -146,6 +146,7 @@ def identity_of(user: str, options: UserOptions) -> Identity:
         login_rules=options.login_rules,
         login_methods=options.login_methods,
         limits=options.limits.limits,
+        quota=options.quota.quota,
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, PlainSerializer
 from s3sftp.auth.limits import NO_LIMITS, Limits
 from s3sftp.auth.login_methods import ANY_ONE, LoginMethods
 from s3sftp.auth.login_rules import NO_RULES, LoginRules
-from s3sftp.fs import AccessRules, Mount, Mounts
+from s3sftp.fs import NO_QUOTA, AccessRules, Mount, Mounts, Quota
 
 Attributes = Annotated[
     Mapping[str, str], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[str, str])
@@ -49,6 +49,9 @@ class Identity:
     """How much the user may do at once and in a second. Where it says nothing, the server's configuration
     does."""
 
+    quota: Quota = NO_QUOTA
+    """How much may be stored below the prefix. Mounts have their own."""
+
     origin: str = field(default="", compare=False, repr=False)
     """Which account of which source of users has answered: the factors of a login prove one account only if
     this is the same for all of them."""
@@ -62,4 +65,5 @@ class Identity:
             directories=self.directories,
             mounts=self.mounts,
             paths=self.paths,
+            quota=self.quota,
         )

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from s3sftp.auth.access_options import AccessOptions, MountOptions
+from s3sftp.auth.access_options import NO_QUOTA_OPTIONS, AccessOptions, MountOptions, QuotaOptions
 from s3sftp.auth.limits import NO_LIMIT_OPTIONS, LimitOptions
 from s3sftp.auth.login_methods import ANY_ONE, ANY_ONE_AND_TOTP, LoginMethods, login_methods
 from s3sftp.auth.login_rules import NO_RULES, Expiry, LoginRules, Networks
@@ -117,6 +117,9 @@ class GroupOptions(AccessOptions):
     """Further facts about the user, such as a tenant id; passed to the storage."""
     limits: LimitOptions = Field(default_factory=lambda: NO_LIMIT_OPTIONS)
     """How much the user may do at once and in a second: a table with the options of `[limits]`."""
+    quota: QuotaOptions = Field(default_factory=lambda: NO_QUOTA_OPTIONS)
+    """How much may be stored below the prefix, such as `{ bytes = "50 GiB", files = 10000 }`. Each mount has
+    a quota of its own."""
 
     @field_validator("methods")
     @classmethod
@@ -162,7 +165,14 @@ class GroupOptions(AccessOptions):
     def mounts_of(self, user: str) -> tuple[Mount, ...]:
         """The mounts of the user with this name."""
         return tuple(
-            Mount(path, with_user(mount.prefix, user), mount.file, mount.rules, mount.storage)
+            Mount(
+                path,
+                with_user(mount.prefix, user),
+                mount.file,
+                mount.rules,
+                mount.storage,
+                mount.quota.quota,
+            )
             for path, mount in self.mounts.items()
         )
 

@@ -1,6 +1,7 @@
 """Storage backends: the contract, and the implementations of it."""
 
 from s3sftp.backends.contract import (
+    Amount,
     Backend,
     Buffer,
     CompleteBackend,
@@ -20,6 +21,7 @@ from s3sftp.backends.contract import (
 )
 
 __all__ = [
+    "Amount",
     "Backend",
     "Buffer",
     "CompleteBackend",

@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from mmap import mmap
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from s3sftp.backends.spool import SpoolQuota
-from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotFound, OtherStorage
+from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotADirectory, NotFound, OtherStorage
 from s3sftp.telemetry import current_trace_context
 
 Buffer = bytes | bytearray | memoryview
@@ -167,10 +168,31 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How full the storage is, in bytes. None means unlimited or unknown."""
+    """How full the storage is. None means unlimited or unknown."""
 
     total_bytes: int | None = None
     used_bytes: int | None = None
+    total_files: int | None = None
+    used_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number of files, and of the bytes in them. A difference may be negative."""
+
+    bytes: int = 0
+    files: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.bytes + other.bytes, self.files + other.files)
+
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(self.bytes - other.bytes, self.files - other.files)
+
+    @property
+    def above_zero(self) -> Amount:
+        """The same with zero for what is negative."""
+        return Amount(max(0, self.bytes), max(0, self.files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,6 +567,33 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
     async def usage(self, place: Place, session: Session) -> Usage:
         """As `Extras.usage`. This default returns an unknown usage."""
         return Usage()
+
+    async def size_of_file(self, place: Place, session: Session) -> int | None:
+        """The size of the file at `place` as it is now, in bytes. None if there is none, whatever else is
+        there."""
+        try:
+            info = await self.file_info(place, session)
+        except NotFound:
+            return None
+        return None if info.is_dir else info.size
+
+    async def total_below(self, place: Place, session: Session) -> Amount:
+        """Count the files in a directory and everything below it, and their bytes. Nothing, or a
+        file, at `place` counts as an empty directory. Files that are stored or removed meanwhile may be
+        counted or not.
+
+        This default lists one directory after the other.
+        """
+        total, waiting = Amount(), [place]
+        while waiting:
+            at = waiting.pop()
+            with suppress(NotFound, NotADirectory):
+                async with aclosing(cast(Any, self.list_dir(at, session))) as pages:
+                    async for page in pages:
+                        waiting += [at.child(entry.name) for entry in page if entry.info.is_dir]
+                        files = [entry.info.size for entry in page if not entry.info.is_dir]
+                        total += Amount(sum(files), len(files))
+        return total
 
     async def read_file(self, place: Place, session: Session) -> Buffer:
         """As `Backend.read_file`; an `mmap` is returned as a view of it."""

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from s3sftp.backends.contract import (
+    Amount,
     Buffer,
     CompleteBackend,
     Entry,
@@ -25,6 +26,7 @@ from s3sftp.backends.contract import (
     WriteIntent,
 )
 from s3sftp.backends.cross_storage import CrossStorage, StoredAt
+from s3sftp.backends.in_front import BackendInFront
 from s3sftp.errors import StorageFailure
 
 
@@ -120,6 +122,12 @@ class StorageRouter(CompleteBackend):
     async def usage(self, place: Place, session: Session) -> Usage:
         return await self.at(place).usage(_inside(place), session)
 
+    async def size_of_file(self, place: Place, session: Session) -> int | None:
+        return await self.at(place).size_of_file(_inside(place), session)
+
+    async def total_below(self, place: Place, session: Session) -> Amount:
+        return await self.at(place).total_below(_inside(place), session)
+
     async def stored_digest(
         self, place: Place, info: FileInfo, algorithm: str, session: Session
     ) -> bytes | None:
@@ -170,6 +178,8 @@ class StorageRouter(CompleteBackend):
 def backend_at(backend: CompleteBackend, place: Place) -> CompleteBackend:
     """The backend of the place's storage, for its attributes. Calls go through `backend`, which may be a
     router."""
+    while isinstance(backend, BackendInFront):
+        backend = backend.behind
     return backend.at(place) if isinstance(backend, StorageRouter) else backend
 
 

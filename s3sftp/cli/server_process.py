@@ -29,6 +29,7 @@ from s3sftp.app.worker_options import worker_share
 from s3sftp.auth import Accounts, log_account_problems
 from s3sftp.cli.event_loop import run
 from s3sftp.config import SourceFiles
+from s3sftp.fs import SharedQuotaCounts
 from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh import ServerAdmissionGate, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
@@ -200,6 +201,7 @@ async def _supervise(
 ) -> None:
     options = loaded.options
     memory = WorkerMemory.of_supervisor(counters, workers)
+    quotas = SharedQuotaCounts(memory.quotas)
     metrics = Metrics(memory.metrics, workers)
     metrics.set(WORKERS.row(), workers)
     metrics.set(USERS.row(), len(loaded.accounts))
@@ -210,6 +212,7 @@ async def _supervise(
     def gone(number: int) -> None:
         memory.uploads.clear_column(number - 1)  # the worker's uploads have ended
         memory.handles.clear_column(number - 1)
+        quotas.worker_is_gone(number - 1)
         metrics.worker_is_gone(number - 1)
         metrics.add(WORKER_RESTARTS.row())
 

@@ -9,6 +9,7 @@ from s3sftp.fs.open_files import OpenReader, OpenWriter
 from s3sftp.fs.open_storage import OpenStorage
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.paths import VirtualPath
+from s3sftp.fs.quota import NO_QUOTA, Quota, QuotaCounters, SharedQuotaCounts
 from s3sftp.fs.read.reader import AwaitedRange
 from s3sftp.fs.rights import PRESETS, Right, rights_of
 from s3sftp.fs.transfer_record import FailureReason
@@ -17,6 +18,7 @@ from s3sftp.fs.write.upload_pipeline import WriteMode
 
 __all__ = [
     "ALGORITHMS",
+    "NO_QUOTA",
     "PRESETS",
     "AccessRules",
     "AwaitedRange",
@@ -32,7 +34,10 @@ __all__ = [
     "OpenReader",
     "OpenStorage",
     "OpenWriter",
+    "Quota",
+    "QuotaCounters",
     "Right",
+    "SharedQuotaCounts",
     "UserCounts",
     "VirtualPath",
     "WriteMode",

@@ -77,9 +77,9 @@ class FileSystem:
         self.shared = shared
         self.session = session
         self._mounts = mounts
-        self._backend = shared.backend
+        self._backend, self._resources = shared.for_quotas(mounts.quotas)
         self._hashing = SessionHasher(shared.hashing, session)
-        self._access = Access(mounts, shared.backend, shared.writers, session)
+        self._access = Access(mounts, self._backend, shared.writers, session)
         self._emptied: OrderedDict[VirtualPath, None] = OrderedDict()
         """Directories from which this session has removed an entry, least recent first."""
 
@@ -174,7 +174,7 @@ class FileSystem:
             await self._backend.refuse_file(place, self.session)
             if not rules.keeps_both:
                 base = await self._base_for(place, rules)
-            writer = Writer(self.shared.resources, place, rules.mode, self.session, base)
+            writer = Writer(self._resources, place, rules.mode, self.session, base)
             if new is not None:
                 writer.begin_with(*self.storable(new, place))
             await writer.begin()
@@ -186,7 +186,7 @@ class FileSystem:
                 self.session,
                 shared.writers,
                 shared.events.committed,
-                shared.backend,
+                self._backend,
                 shared.metrics,
                 rules,
                 self._access.free_beside,

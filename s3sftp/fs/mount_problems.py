@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from s3sftp.backends import Place
 from s3sftp.fs.access_rules import AccessRules, pattern_problem
 from s3sftp.fs.paths import ROOT, VirtualPath
+from s3sftp.fs.quota.quotas import Quota
 
 _MAX_PREFIX_BYTES = 900
 """The rest of the 1 024 bytes that a key has is for file names."""
@@ -78,6 +79,21 @@ def rule_problems(rules: Iterable[tuple[str, AccessRules]], mounts: Collection[s
             if parsed in seen:
                 problems.append(f"path {path!r} has rules twice; put them into one table")
             seen.add(parsed)
+    return problems
+
+
+def quota_problems(root: Quota, prefix: str | None, mounts: Sequence[tuple[str, bool, Quota]]) -> list[str]:
+    """The problems of quotas: that of the root, and those of mounts, each given as path, whether it is a
+    file, and its quota."""
+    problems = []
+    if root and prefix is None:
+        problems.append("quota: nothing is stored at '/', which lists the mounts; give each mount a quota")
+    for path, file, quota in mounts:
+        if file and quota:
+            problems.append(f"mount {path!r}: a single file has no quota; use max_file_bytes")
+    for where, quota in (("quota", root), *((f"mount {path!r}: quota", quota) for path, _, quota in mounts)):
+        if min(quota.bytes or 0, quota.files or 0) < 0:
+            problems.append(f"{where} should have numbers of 0 or more")
     return problems
 
 

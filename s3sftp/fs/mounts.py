@@ -24,10 +24,12 @@ from s3sftp.fs.mount_problems import (
     MountedAt,
     mount_problems,
     prefix_problems,
+    quota_problems,
     rule_problems,
     with_ancestors,
 )
 from s3sftp.fs.paths import ROOT, VirtualPath
+from s3sftp.fs.quota.quotas import NO_QUOTA, PlacedQuota, Quota
 from s3sftp.fs.rights import ALL_RIGHTS, READ_ONLY, Right
 
 _OF_FILES = frozenset({Right.READ, Right.WRITE, Right.OVERWRITE, Right.APPEND, Right.DELETE})
@@ -51,6 +53,8 @@ class Mount:
     rules: AccessRules = field(default_factory=AccessRules)
     storage: str = ""
     """The name of the storage that it is in; empty for the one that has no name."""
+    quota: Quota = NO_QUOTA
+    """How much may be stored in it. Not for a single file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Mounts:
     rules: RuleTree = field(default_factory=lambda: RuleTree(AppliedRules()))
     fixed: frozenset[VirtualPath] = frozenset({ROOT})
     """Directories that always exist, even if the storage has nothing in them."""
+    quotas: tuple[PlacedQuota, ...] = ()
+    """What may be stored in which parts of the storage."""
     _by_path: dict[tuple[bytes, ...], MountedAt] = field(init=False, repr=False, compare=False)
     _deepest: int = field(init=False, repr=False, compare=False)
 
@@ -79,10 +85,11 @@ class Mounts:
         directories: Sequence[str] = (),
         mounts: Sequence[Mount] = (),
         paths: Sequence[tuple[str, AccessRules]] = (),
+        quota: Quota = NO_QUOTA,
     ) -> Mounts:
         """A user's tree. `prefix` is what the root leads to; None: nothing is stored there, and the root
-        lists the mounts. `rules` are those of the whole tree, `paths` those of paths in it.
-        `read_only` takes every other right away, whatever the rules say.
+        lists the mounts. `rules` are those of the whole tree, `paths` those of paths in it. `quota` is for
+        what is below the prefix. `read_only` takes every other right away, whatever the rules say.
 
         Raises ConfigurationError: if paths, prefixes, directories or patterns cannot be used, or if mounts
         overlap; lists every problem.
@@ -94,10 +101,12 @@ class Mounts:
             *rule_problems(
                 [("", rules), *((m.path, m.rules) for m in mounts), *paths], {m.path for m in mounts}
             ),
+            *quota_problems(quota, prefix, [(m.path, m.file, m.quota) for m in mounts]),
         ]
         if problems:
             raise ConfigurationError(problems)
         mounted = [MountedAt.of(m.path, m.prefix, m.file, m.storage) for m in (*root, *mounts)]
+        given = [*(quota for _ in root), *(m.quota for m in mounts)]
         declared = [_parsed(directory) for directory in directories]
         own_rules = [*((_parsed(m.path), m.rules) for m in mounts), *((_parsed(p), r) for p, r in paths)]
         return cls(
@@ -106,6 +115,7 @@ class Mounts:
             frozenset(
                 with_ancestors([*declared, *(m.path.parent if m.file else m.path for m in mounted)]) | {ROOT}
             ),
+            tuple(PlacedQuota(m.place, each) for m, each in zip(mounted, given, strict=True) if each),
         )
 
     def place(self, path: VirtualPath, *needs: Right) -> Place:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from s3sftp.backends import Backend
+from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.backends.complete import complete
 from s3sftp.backends.router import StorageRouter
 from s3sftp.backends.spool import SpoolQuota
@@ -17,6 +18,7 @@ from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.hashing import FileHasher
 from s3sftp.fs.open_files import OpenWriter
 from s3sftp.fs.options import FileOptions
+from s3sftp.fs.quota import PlacedQuota, QuotaBackend, QuotaCounters, QuotaLedger
 from s3sftp.fs.write.open_uploads import OpenUploads
 from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS, ChangedNames, UserCounts
 from s3sftp.fs.write.upload_pipeline import WriterResources
@@ -43,10 +45,12 @@ class OpenStorage:
         changes: SharedCounters | None = None,
         metrics: Metrics | None = None,
         storages: Mapping[str, Backend] = NO_STORAGES,
+        quotas: QuotaCounters | None = None,
     ) -> None:
         """Accepts any backend: a spool provides what it lacks. In `uploads` the workers count the open
         uploads of each user, and in `changes` the names that they have changed. `events` receives commits and
-        renames. `storages`: further ones, by the names that mounts use.
+        renames. `storages`: further ones, by the names that mounts use. `quotas`: what is stored where there
+        are quotas, as everybody who stores there knows it; None: this process alone does.
 
         Raises ConfigurationError: if a backend is invalid, with all its problems.
         """
@@ -73,6 +77,9 @@ class OpenStorage:
             quota,
             BufferPool(min(_MOST_SPARE_BYTES, options.buffer_bytes // 2)),
         )
+        self.quotas = QuotaLedger(
+            self.backend, recount_seconds=options.quota_recount.total_seconds(), counters=quotas
+        )
         self.hashing = FileHasher(self.backend, options.max_check_files, options.check_file_timeout)
         self.ignored: Counter[str] = Counter()
         """How often clients wanted to set an attribute that the storage cannot keep, by its name."""
@@ -84,7 +91,15 @@ class OpenStorage:
     async def stop(self) -> None:
         """Wait for tasks that sessions have left behind, then stop the backend."""
         await self.wait_for_adopted()
+        await self.quotas.stop()
         await self.backend.stop()
+
+    def for_quotas(self, quotas: Sequence[PlacedQuota]) -> tuple[CompleteBackend, WriterResources]:
+        """What a session with these quotas stores through; the same as for all others if there are none."""
+        if not quotas:
+            return self.backend, self.resources
+        backend = QuotaBackend(self.backend, self.quotas, quotas, self.metrics)
+        return backend, replace(self.resources, backend=backend)
 
     def adopt(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine that must complete even if the session that started it has ended."""

@@ -52,5 +52,9 @@ class FileOptions(Options):
     wait their turn. Each worker gets an equal share, at least one."""
     check_file_timeout: PositiveDuration = timedelta(minutes=10)
     """Maximum time to hash one file."""
+    quota_recount: PositiveDuration = timedelta(hours=1)
+    """How old the count of what is stored in a prefix with a quota may become before the server lists the
+    prefix again, at the next change there. Between counts the server adds and subtracts what its own users
+    change."""
     max_uploads_per_user: int = Field(100, ge=1)
     """Maximum number of files that one user may have open for writing at once, over all sessions."""

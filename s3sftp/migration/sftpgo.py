@@ -16,7 +16,7 @@ from s3sftp.migration.json_input import checked, read_json
 from s3sftp.migration.one_bucket import BucketPlace, NotInStorage, OneBucket, the_bucket
 from s3sftp.migration.sftpgo_dump import S3_PROVIDER, Dump, Filesystem, Folder, Group, User
 from s3sftp.migration.sftpgo_groups import with_groups
-from s3sftp.migration.sftpgo_limits import limits_of
+from s3sftp.migration.sftpgo_limits import limits_of, quota_of
 from s3sftp.migration.sftpgo_logins import login_of
 from s3sftp.migration.sftpgo_others import report_fields, report_lists
 from s3sftp.migration.sftpgo_rights import access_of, clean_path
@@ -150,6 +150,7 @@ def _user(
         "prefix": _prefix(user.filesystem, "", bucket, "filesystem", findings),
         "max_file_bytes": most if most > 0 else None,
         "limits": limits_of(user, findings),
+        "quota": quota_of(user.quota_size, user.quota_files),
         **access,
         "directories": [each for each in access["directories"] if f"/{each}" not in mounts] or None,
         "paths": {path: rule for path, rule in paths.items() if path not in mounts} or None,
@@ -169,8 +170,14 @@ def _mounts(user: User, bucket: OneBucket, findings: UserFindings) -> dict[str, 
             findings.refuse(f"{where}.virtual_path", "should be an absolute path, given once")
         elif at is not None and path != "/":
             mounts[path] = {"prefix": at}
-        if folder.quota_size > 0 or folder.quota_files > 0:
-            findings.disable(f"{where}.quota_size", "a folder has no quota here", unless_ignored="quota")
+            if quota := quota_of(folder.quota_size, folder.quota_files):
+                mounts[path]["quota"] = quota
+        if (folder.quota_size < 0 < user.quota_size) or (folder.quota_files < 0 < user.quota_files):
+            findings.disable(
+                f"{where}.quota_size",
+                "the folder is part of the user's quota, which is about one prefix here",
+                unless_ignored="quota",
+            )
     return mounts
 
 

@@ -3,7 +3,8 @@
 max_sessions                        limits.max_sessions
 upload_bandwidth (KiB a second)     limits.upload_bytes_per_second, of all sessions together
 download_bandwidth                  limits.download_bytes_per_second
-quotas, transfer limits             there are none here: the user is disabled
+quota_size, quota_files             quota.bytes, quota.files
+transfer limits                     there are none here: the user is disabled
 
 Source: SFTPGo's `dataprovider/user.go`, and `common/transfer.go`, which takes 1 KB for 1024 bytes.
 """
@@ -17,8 +18,6 @@ from s3sftp.migration.findings import UserFindings
 from s3sftp.migration.sftpgo_dump import User
 
 _NOWHERE = {
-    "quota_size": "quota",
-    "quota_files": "quota",
     "upload_data_transfer": "transfer",
     "download_data_transfer": "transfer",
     "total_data_transfer": "transfer",
@@ -53,3 +52,9 @@ def limits_of(user: User, findings: UserFindings) -> dict[str, Any] | None:
             limits[option] = rate
             findings.narrow(name, "all sessions of the user share it; in SFTPGo each transfer has it")
     return limits or None
+
+
+def quota_of(size: int, files: int) -> dict[str, int] | None:
+    """The option `quota` of a user or a folder that may store so many bytes and files; None: any number."""
+    given = {"bytes": size, "files": files}
+    return {name: most for name, most in given.items() if most > 0} or None

@@ -38,6 +38,7 @@ ANNOUNCED: list[tuple[bytes, bytes]] = [
 _BLOCK_BYTES = 4096
 _UNLIMITED_BYTES = 1 << 60
 """The size reported for a bucket without a quota: one EiB, which fits every client's arithmetic."""
+_UNLIMITED_FILES = 1 << 50
 _NAME_MAX = 255
 
 Prepare = Callable[[int, FieldReader], Request]
@@ -217,6 +218,8 @@ def statvfs(usage: Usage) -> bytes:
     total = _UNLIMITED_BYTES if usage.total_bytes is None else usage.total_bytes
     free = max(0, total - (usage.used_bytes or 0)) // _BLOCK_BYTES
     blocks = total // _BLOCK_BYTES
-    files = 1 << 50
-    numbers = (_BLOCK_BYTES, _BLOCK_BYTES, blocks, free, free, files, files, files, 0, 0, _NAME_MAX)
-    return b"".join(map(u64, numbers))
+    files = _UNLIMITED_FILES if usage.total_files is None else usage.total_files
+    free_files = max(0, files - (usage.used_files or 0))
+    of_blocks = (_BLOCK_BYTES, _BLOCK_BYTES, blocks, free, free)
+    of_files = (files, free_files, free_files)
+    return b"".join(map(u64, (*of_blocks, *of_files, 0, 0, _NAME_MAX)))

@@ -183,9 +183,9 @@ LIMITS_REACHED = Instrument(
     "s3sftp_limits_reached",
     "Times that a limit of a user took effect: `sessions` and `handles`, a session or an OPEN that was"
     " refused; `upload`, `download` and `requests`, a session that had to wait because the user was faster"
-    " than allowed.",
+    " than allowed; `quota`, an upload, a copy or a rename that was refused.",
     ("limit",),
-    (("sessions",), ("handles",), ("upload",), ("download",), ("requests",)),
+    (("sessions",), ("handles",), ("upload",), ("download",), ("requests",), ("quota",)),
 )
 
 HOOK_REQUESTS = Instrument(

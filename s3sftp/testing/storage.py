@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 
 from s3sftp.backends import (
+    Amount,
     Backend,
     CompleteBackend,
     Entry,
@@ -172,6 +173,14 @@ class Storage:
     async def entries(self, path: str | bytes = "") -> list[Entry]:
         async with aclosing(self.pages(path)) as pages:
             return [entry async for page in pages for entry in page]
+
+    async def total(self, path: str | bytes = "") -> Amount:
+        """What `total_below` counts in a directory."""
+        return await self.backend.total_below(self.place(path), self.session)
+
+    async def size(self, path: str | bytes) -> int | None:
+        """What `size_of_file` says."""
+        return await self.backend.size_of_file(self.place(path), self.session)
 
     async def names(self, path: str | bytes = "") -> list[str]:
         """The names in a directory, sorted, with a slash after those of directories."""

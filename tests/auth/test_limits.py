@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from s3sftp.auth import LimitOptions, Limits, UserOptions, account_from_line, account_to_line, read_logins
+from s3sftp.backends import Place
+from s3sftp.fs import NO_QUOTA, Quota
+from s3sftp.fs.quota import PlacedQuota
 
 LIMITS = st.builds(Limits, *(st.none() | st.integers(0, 1 << 40) for _ in fields(Limits)))
 
@@ -49,3 +52,26 @@ def test_a_limit_that_cannot_be_is_refused_by_name(option: str, value: object, e
 @pytest.mark.parametrize("rate", [0, 16 << 10, "16 KiB", "1 GiB"])
 def test_a_rate_is_zero_or_at_least_what_clients_can_live_with(rate: object) -> None:
     assert LimitOptions(upload_bytes_per_second=rate).upload_bytes_per_second is not None
+
+
+def test_quotas_of_a_table_reach_the_tree_and_the_workers() -> None:
+    mounts = {
+        "/in": {"prefix": "{user}/in/", "quota": {"files": 3}},
+        "/out": {"prefix": "out/", "quota": {"bytes": 0}},
+    }
+    options = UserOptions(quota={"bytes": "50 GiB", "files": 10_000}, mounts=mounts, prefix="home/{user}/")
+    account = read_logins({"alice": options}).accounts["alice"]
+    assert account_from_line(account_to_line("alice", account)) == ("alice", account)
+    assert account.identity.tree().quotas == (
+        PlacedQuota(Place((b"home", b"alice")), Quota(50 << 30, 10_000)),
+        PlacedQuota(Place((b"alice", b"in")), Quota(None, 3)),
+    )
+    assert read_logins({"bob": UserOptions(quota={"bytes": 0})}).accounts["bob"].identity.quota == NO_QUOTA
+
+
+@pytest.mark.parametrize(
+    "quota", [{"bytes": -1}, {"files": -1}, {"files": 1.5}, {"bytes": "1 MB"}, {"byte": 1}]
+)
+def test_a_quota_that_cannot_be_is_refused_by_name(quota: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=f"quota.{next(iter(quota))}"):
+        UserOptions(quota=quota)

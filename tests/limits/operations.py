@@ -120,6 +120,11 @@ async def _get_after_list(world: World) -> None:
     await _get(world, b"/listed/f1", 1)
 
 
+async def _df(world: World) -> None:
+    body = string(b"statvfs@openssh.com") + string(b"/")
+    (await world.client.request(EXTENDED, body)).must_be(EXTENDED_REPLY)
+
+
 def _listed_before(name: bytes) -> Step:
     """A listing, after which all that it shows is known."""
 
@@ -488,6 +493,33 @@ CLIENTS = [
 ]
 """What clients do for one command or one drag of the mouse, packet by packet."""
 
+
+WITH_A_QUOTA = [
+    Operation("the first count of 2 500 files, by df", {"ListObjectsV2": 3}, _df, _many("counted")),
+    Operation("df again", {}, _df),
+    Operation("put of 100 bytes", {"HeadObject": 1, "PutObject": 1}, lambda w: _put(w, b"/small", 100)),
+    Operation(
+        "put of 2½ parts",
+        {"CreateMultipartUpload": 1, "UploadPart": 3, "HeadObject": 1, "CompleteMultipartUpload": 1},
+        lambda w: _put(w, b"/large", PART_BYTES * 5 // 2),
+    ),
+    Operation(
+        "rename (POSIX) of a file",
+        {"HeadObject": 3, "ListObjectsV2": 1, "CopyObject": 1, "DeleteObject": 1},
+        lambda w: w.client.posix_rename(b"/from", b"/to"),
+        _files("from"),
+    ),
+    Operation(
+        "rename (v3: refuses a target) of a file",
+        {"HeadObject": 2, "ListObjectsV2": 1, "CopyObject": 1, "DeleteObject": 1},
+        lambda w: w.client.rename(b"/from3", b"/to3"),
+        _files("from3"),
+    ),
+    Operation(
+        "remove", {"HeadObject": 2, "DeleteObject": 1}, lambda w: w.client.remove(b"/gone"), _files("gone")
+    ),
+]
+"""In a prefix with a quota, one after the other."""
 
 WITH_STORED_TIMES = [
     Operation(

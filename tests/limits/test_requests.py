@@ -14,6 +14,7 @@ from testbed.s3_store import Store
 from tests.limits.operations import (
     CLIENTS,
     OPERATIONS,
+    WITH_A_QUOTA,
     WITH_STORED_TIMES,
     WITH_THE_JOURNAL_IN_THE_BUCKET,
     Operation,
@@ -52,6 +53,13 @@ async def test_with_stored_times_it_costs_what_that_table_says(
 ) -> None:
     async with world(store, bucket, tmp_path / "server", {"s3": {"times": "stored"}}) as here:
         assert await measured(here, operation) == operation.budget
+
+
+async def test_with_a_quota_it_costs_what_that_table_says(store: Store, bucket: str, tmp_path: Path) -> None:
+    options = {"users.alice.quota": {"bytes": "1 GiB", "files": 5000}}
+    async with world(store, bucket, tmp_path / "server", options) as here:
+        found = {each.name: await measured(here, each) for each in WITH_A_QUOTA}
+    assert found == {each.name: each.budget for each in WITH_A_QUOTA}
 
 
 async def test_without_a_journal_it_costs_what_the_table_says(

@@ -51,7 +51,7 @@ def test_every_user_of_a_real_export_is_imported_or_named_with_the_reason() -> N
         "acme": "imported",
         "globex": "imported",
         "hooli": "disabled",
-        "initech": "disabled",
+        "initech": "imported",
         "massive~dynamic": "not-written",
         "pied-piper": "disabled",
         "soylent": "imported",
@@ -66,7 +66,7 @@ def test_every_user_of_a_real_export_is_imported_or_named_with_the_reason() -> N
         ]
         for user in report["users"]
     }
-    assert reasons["initech"] == ["quota_size"]
+    assert reasons["initech"] == []
     assert reasons["hooli"] == ["filesystem.s3config"]
     assert reasons["wayne"] == ["filters.denied_protocols"]
     assert "filesystem" in reasons["pied-piper"]
@@ -101,8 +101,9 @@ def test_openssh_logs_in_by_an_imported_key_and_by_an_imported_hash(tmp_path: Pa
         assert by_password(server.port, "globex", "typed-for-globex", tmp_path) == 0
         assert by_password(server.port, "soylent", "typed-for-soylent", tmp_path) == 0
         assert by_password(server.port, "globex", "typed-for-soylent", tmp_path) != 0
-        # disabled for the quota, although the hash fits
-        assert by_password(server.port, "initech", "typed-for-initech", tmp_path) != 0
+        assert by_password(server.port, "initech", "typed-for-initech", tmp_path) == 0
+        # disabled for the protocols, although the hash fits
+        assert by_password(server.port, "wayne", "typed-for-wayne", tmp_path) != 0
 
 
 def by_password(port: int, user: str, password: str, directory: Path) -> int:

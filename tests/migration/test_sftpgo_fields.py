@@ -60,8 +60,6 @@ def fields_that_disable(found: ImportedUser) -> list[str]:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("quota_size", 1),
-        ("quota_files", 1),
         ("upload_bandwidth", 15),
         ("download_bandwidth", 1),
         ("upload_data_transfer", 1),
@@ -253,10 +251,26 @@ def test_patterns_that_mean_something_else_here_disable_the_user(
 
 
 def test_what_the_operator_ignores_is_reported_and_the_user_enabled(tmp_path: Path) -> None:
-    options = SftpgoOptions(bucket="b", ignored=frozenset({"quota"}))
-    (found,) = imported(tmp_path, user(quota_size=5), options=options).users
+    options = SftpgoOptions(bucket="b", ignored=frozenset({"transfer"}))
+    (found,) = imported(tmp_path, user(total_data_transfer=5), options=options).users
     assert found.outcome == "imported"
-    assert [(each.kind, each.field) for each in found.findings] == [("accepted", "quota_size")]
+    assert [(each.kind, each.field) for each in found.findings] == [("accepted", "total_data_transfer")]
+
+
+def test_quotas_of_users_and_folders_are_carried_over(tmp_path: Path) -> None:
+    def folder(**quotas: int) -> list[dict[str, Any]]:
+        return [{"name": "x", "virtual_path": "/x", "filesystem": storage("x/"), **quotas}]
+
+    found = one(tmp_path, quota_size=1 << 30, quota_files=7, virtual_folders=folder(quota_size=5))
+    assert found.outcome == "imported", found.findings
+    assert table(found)["quota"] == {"bytes": 1 << 30, "files": 7}
+    assert table(found)["mounts"] == {"/x": {"prefix": "x/", "quota": {"bytes": 5}}}
+    unlimited = one(tmp_path, virtual_folders=folder(quota_size=-1, quota_files=-1))
+    assert "quota" not in table(unlimited)
+    assert table(unlimited)["mounts"] == {"/x": {"prefix": "x/"}}
+    for quotas in ({"quota_size": -1}, {"quota_files": -1}):
+        shared = one(tmp_path, quota_size=5, quota_files=5, virtual_folders=folder(**quotas))
+        assert fields_that_disable(shared) == ["virtual_folders[0].quota_size"]
 
 
 def test_groups_are_merged_as_sftpgo_merges_them(tmp_path: Path) -> None:

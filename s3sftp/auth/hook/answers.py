@@ -36,6 +36,7 @@ _USER_FIELDS = frozenset(
         "on_conflict",
         "paths",
         "prefix",
+        "quota",
         "read_only",
         "rights",
     }

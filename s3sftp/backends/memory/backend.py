@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from s3sftp.backends.contract import (
+    Amount,
     Buffer,
     CompleteBackend,
     Entry,
@@ -146,6 +147,10 @@ class MemoryBackend(CompleteBackend):
     async def usage(self, place: Place, session: Session) -> Usage:
         await self._call("usage", place)
         return Usage(self.max_bytes, self._used_bytes())
+
+    async def total_below(self, place: Place, session: Session) -> Amount:
+        await self._call("total_below", place)
+        return self._bucket.total_below(place)
 
     # bytes
 

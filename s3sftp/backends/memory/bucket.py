@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from s3sftp.backends.contract import Entry, FileInfo, Place
+from s3sftp.backends.contract import Amount, Entry, FileInfo, Place
 from s3sftp.errors import (
     AlreadyExists,
     Changed,
@@ -75,6 +75,11 @@ class MemoryBucket:
     @property
     def stored_bytes(self) -> int:
         return sum(each.size for each in self.objects.values())
+
+    def total_below(self, place: Place) -> Amount:
+        """The files below a directory, and their bytes."""
+        sizes = [self.objects[key].size for key in self._under(place) if not key.endswith(b"/")]
+        return Amount(sum(sizes), len(sizes))
 
     def size_of(self, place: Place) -> int:
         stored = self.objects.get(place.key)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 from s3sftp.backends.contract import (
+    Amount,
     Buffer,
     CompleteBackend,
     Entry,
@@ -20,7 +22,7 @@ from s3sftp.backends.contract import (
 )
 from s3sftp.backends.s3.checksums.stored import stored_digest
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.keys import KeyMapping
+from s3sftp.backends.s3.keys import KeyMapping, reserved_prefix
 from s3sftp.backends.s3.metadata.cache import MetadataCache
 from s3sftp.backends.s3.metadata.created_names import CreatedNames
 from s3sftp.backends.s3.metadata.equivalent_versions import former_versions
@@ -40,6 +42,7 @@ from s3sftp.backends.s3.recovery.disk_journal import DiskJournal
 from s3sftp.backends.s3.recovery.janitor import Janitor
 from s3sftp.backends.s3.recovery.upload_journal import JournalStorage, UploadJournal
 from s3sftp.backends.s3.request_outcomes import RequestOutcomes
+from s3sftp.backends.s3.requests.list_pages import pages
 from s3sftp.backends.s3.worker_tables import WorkerTables
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.copying import ObjectCopier
@@ -219,6 +222,24 @@ class S3Backend(CompleteBackend):
     async def usage(self, place: Place, session: Session) -> Usage:
         """Return an empty `Usage`: a bucket has no limit and does not report how full it is."""
         return Usage()
+
+    async def size_of_file(self, place: Place, session: Session) -> int | None:
+        """One HEAD."""
+        info = await self._lookup.object(self._keys.key_of(place))
+        return None if info is None else info.size
+
+    async def total_below(self, place: Place, session: Session) -> Amount:
+        """One listing without a delimiter, a request for each thousand objects. Whatever is stored counts,
+        also objects that have no name here, but not the server's own."""
+        prefix = self._keys.prefix_of(place)
+        own = reserved_prefix(self._keys.prefix)
+        total = Amount()
+        async with aclosing(pages(self.client, prefix)) as answers:
+            async for answer in answers:
+                lines = [line for line in answer.get("Contents", ()) if not line["Key"].startswith(own)]
+                files = sum(not line["Key"].endswith("/") for line in lines)
+                total += Amount(sum(int(line["Size"]) for line in lines), files)
+        return total
 
     async def open_file(
         self, place: Place, stop: int, session: Session

@@ -33,6 +33,8 @@ _CALLS = (
     "copy",
     "set_mtime",
     "set_attributes",
+    "size_of_file",
+    "total_below",
     "stored_digest",
     "refuse_file",
     "require_version",

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
+from s3sftp.backends import Amount
 from s3sftp.errors import AlreadyExists, IsADirectory, NotADirectory, NotEmpty
 from s3sftp.testing.storage import Storage
 from s3sftp.testing.suite import Promises
@@ -54,6 +55,22 @@ class DirectoryPromises(Promises):
         await storage.put("foo/inside")
         assert await storage.names("foo") == ["inside"]
         assert await storage.names("foobar") == ["file"]
+
+    async def test_everything_below_a_directory_is_counted(self, storage: Storage) -> None:
+        """`total_below` counts the files in a directory and in all below it, no directories, no neighbours;
+        nothing, or a file, counts as an empty directory. `size_of_file` knows files alone."""
+        await put_neighbours(storage)
+        for path, size in (("foo/a", 5), ("foo/empty", 0), ("foo/sub/b", 7), ("foo/sub/deeper/c", 11)):
+            await storage.put(path, bytes(size))
+        await storage.mkdir("foo/made")
+        assert await storage.total("foo") == Amount(23, 4)
+        sizes = [await storage.size(path) for path in ("foo/a", "foo/empty", "foo/sub", "foo/missing")]
+        assert sizes == [5, 0, None, None]
+        assert await storage.total("foo/sub") == Amount(18, 2)
+        assert await storage.total("foo/made") == await storage.total("foo/a") == Amount()
+        assert await storage.total("missing") == Amount()
+        there = sum(len(path) for path in NEIGHBOURS)
+        assert await storage.total() == Amount(23 + there, 4 + len(NEIGHBOURS))
 
     async def test_a_listing_of_several_pages_is_complete(self, storage: Storage) -> None:
         """A directory with more entries than a page (`page_entries`) is listed whole, each name once."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from s3sftp.backends import Entry, FileInfo, Place, Session
+from s3sftp.backends import Amount, Entry, FileInfo, Place, Session
 from s3sftp.errors import AlreadyExists, NotADirectory
 from tests.testing.faulty_backends.faulty_backend import FaultyBackend
 
@@ -43,6 +43,12 @@ class ListsByPrefix(FaultyBackend, breaks=("test_a_listing_knows_whole_names_onl
             if entry.info.is_dir and entry.name.startswith(place.name):
                 async for page in super().list_dir(place.parent.child(entry.name), session):
                     yield page
+
+
+class CountsNeighbours(FaultyBackend, breaks=("test_everything_below_a_directory_is_counted",)):
+    async def total_below(self, place: Place, session: Session) -> Amount:
+        sizes = [each.size for key, each in self.objects.items() if key.startswith(place.key)]
+        return Amount(sum(sizes), len(sizes))
 
 
 class GoesOnWhereALeaverStopped(FaultyBackend, breaks=("test_a_listing_can_be_left_early",)):

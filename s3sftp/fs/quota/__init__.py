@@ -1,0 +1,24 @@
+"""Quotas of mounts: how many files and bytes may be stored below a place, over all sessions and workers.
+
+quotas       what a quota is, when it is exceeded, and how a count by listing corrects what is known. Pure.
+counters     the protocol of the numbers that all workers share
+shared_counts    these numbers in the memory of the workers
+ledger       counts by listing when it must; admits, books or takes back each change
+backend      what a session with a quota stores through: finds out what each change adds and takes away
+"""
+
+from s3sftp.fs.quota.backend import QuotaBackend
+from s3sftp.fs.quota.counters import QuotaCounters
+from s3sftp.fs.quota.ledger import QuotaLedger
+from s3sftp.fs.quota.quotas import NO_QUOTA, PlacedQuota, Quota
+from s3sftp.fs.quota.shared_counts import SharedQuotaCounts
+
+__all__ = [
+    "NO_QUOTA",
+    "PlacedQuota",
+    "Quota",
+    "QuotaBackend",
+    "QuotaCounters",
+    "QuotaLedger",
+    "SharedQuotaCounts",
+]

@@ -1,0 +1,340 @@
+"""What a session with quotas stores through: it finds out what each change adds and takes away.
+
+    begin_write      refuses a new file where the quota is used up
+    write_chunk      holds what was sent; the bytes of a file that it replaces do not count twice
+    finish_write     looks at the file that it replaces, unless that is known; holds the difference, books it
+    delete           looks at the file first
+    rename           from one counted place into another, books it in both; looks at a file that it replaces
+    copy             like an upload of the whole file
+
+A change costs requests only if it is in a place that is counted. Directories are no files, and attributes
+take no room. Sessions without a quota do not have this in front of the storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from s3sftp.backends import (
+    Amount,
+    Buffer,
+    CompleteBackend,
+    FileInfo,
+    Finish,
+    Place,
+    Session,
+    Upload,
+    Usage,
+    WriteIntent,
+)
+from s3sftp.backends.in_front import BackendInFront
+from s3sftp.errors import NoSpace, StorageError
+from s3sftp.fs.quota.ledger import Change, CountedPlace, Hold, QuotaLedger, hold_for
+from s3sftp.fs.quota.quotas import PlacedQuota, Quota
+from s3sftp.telemetry.metric_catalogue import LIMITS_REACHED
+from s3sftp.telemetry.metrics import Metrics
+
+_NOTHING = Amount()
+
+
+@dataclass(slots=True)
+class _Begun:
+    """An upload that has begun."""
+
+    upload: Upload
+    """Kept, so that its identity stays its own."""
+    place: Place
+    intent: WriteIntent
+    hold: Hold
+    sent_bytes: int = 0
+    replaced_bytes: int | None = None
+    """The size of the file that it replaces; None if that is not known."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while what it holds is changed, as chunks are sent side by side."""
+
+
+class QuotaBackend(BackendInFront):
+    """The storage behind it, for one session's user."""
+
+    def __init__(
+        self, behind: CompleteBackend, ledger: QuotaLedger, quotas: Sequence[PlacedQuota], metrics: Metrics
+    ) -> None:
+        super().__init__(behind)
+        self._ledger = ledger
+        self._metrics = metrics
+        self._limits = {ledger.counted(each.place): each.quota for each in quotas}
+        self._begun: dict[int, _Begun] = {}
+
+    def _hold(self, places: Iterable[CountedPlace], session: Session) -> Hold:
+        return hold_for(self._ledger, places, self._limits, session)
+
+    # ── uploads ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
+        """As `Backend.begin_write`. Raises NoSpace: if a quota is used up, and the file is new."""
+        covering = self._ledger.covering(place)
+        if not covering:
+            return await self.behind.begin_write(place, intent, session)
+        await self._refuse_if_full(covering, place, intent, session)
+        upload = await self.behind.begin_write(place, intent, session)
+        begun = _Begun(upload, place, intent, self._hold(covering, session))
+        if intent.exclusive or intent.base is not None:
+            begun.replaced_bytes = intent.base.size if intent.base and not intent.exclusive else 0
+        self._begun[id(upload)] = begun
+        return upload
+
+    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+        await self.behind.write_chunk(upload, data, session)  # first: it takes its position in the file
+        await self._sent(upload, memoryview(data).nbytes, session)
+
+    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
+        await self.behind.keep_range(upload, start, stop, session)
+        await self._sent(upload, stop - start, session)
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        begun = self._begun.get(id(upload))
+        if begun is None:
+            return await self.behind.finish_write(upload, tail, finish, session)
+        await begun.hold.ready()
+        async with self._ledger.alone_at(begun.place):
+            replaced = await self._replaced_by(begun, finish, session)
+            change = Change.by(Amount(finish.size, 1) - replaced)
+            with _counting_refusals(self._metrics):
+                async with self._ledger.changing((begun.hold, change)) as outcome:
+                    try:
+                        info = await self.behind.finish_write(upload, tail, finish, session)
+                    finally:
+                        outcome.happened = upload.stored is not None
+        self._begun.pop(id(upload), None)
+        return info
+
+    async def abort_write(self, upload: Upload, session: Session) -> None:
+        begun = self._begun.pop(id(upload), None)
+        try:
+            await self.behind.abort_write(upload, session)
+        finally:
+            if begun is not None:
+                await begun.hold.end()
+
+    async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
+        hold = self._hold(self._ledger.covering(place), session)
+        if not hold.quotas:
+            return await self.behind.write_file(place, data, session)
+        await hold.ready()
+        async with self._ledger.alone_at(place):
+            size = memoryview(data).nbytes
+            change = Change.by(Amount(size, 1) - await self._stored_at(place, session))
+            with _counting_refusals(self._metrics):
+                async with self._ledger.changing((hold, change)):
+                    return await self.behind.write_file(place, data, session)
+
+    async def _sent(self, upload: Upload, count: int, session: Session) -> None:
+        """Hold what an upload has sent, as far as it is more than what it replaces."""
+        begun = self._begun.get(id(upload))
+        if begun is None:
+            return
+        begun.sent_bytes += count
+        async with begun.lock:
+            with _counting_refusals(self._metrics):
+                try:
+                    await _hold_sent(begun)
+                except NoSpace:
+                    if begun.replaced_bytes is not None:
+                        raise
+                    begun.replaced_bytes = (await self._stored_at(begun.place, session)).bytes
+                    await _hold_sent(begun)
+        if id(upload) not in self._begun:  # it was aborted meanwhile
+            await begun.hold.end()
+
+    async def _refuse_if_full(
+        self, covering: Iterable[CountedPlace], place: Place, intent: WriteIntent, session: Session
+    ) -> None:
+        """Raises NoSpace: if there is no room for another file. Asks nothing while there is."""
+        for counted in covering:
+            quota = self._limits.get(counted)
+            if not quota:
+                continue
+            await self._ledger.begin(counted, session)
+            limit = await self._full(counted, quota)
+            if limit is None or intent.base is not None:
+                continue
+            if intent.exclusive or await self._stored_at(place, session) == _NOTHING:
+                if await self._ledger.renew(counted, session):
+                    limit = await self._full(counted, quota)
+                if limit is not None:
+                    with _counting_refusals(self._metrics):
+                        raise quota.refusal(limit)
+
+    async def _full(self, counted: CountedPlace, quota: Quota) -> str | None:
+        """The limit that leaves no room for another file, as far as is known."""
+        tally = await self._ledger.tally(counted)
+        return None if tally.stored is None else quota.full(tally.used)
+
+    async def _replaced_by(self, begun: _Begun, finish: Finish, session: Session) -> Amount:
+        """What the commit of an upload takes away. It is the base, if bytes of it are kept."""
+        if begun.intent.exclusive:
+            return _NOTHING
+        if begun.intent.base is not None and finish.base_kept:
+            return Amount(begun.intent.base.size, 1)
+        return await self._stored_at(begun.place, session)
+
+    async def _stored_at(self, place: Place, session: Session) -> Amount:
+        """The file that is stored at a place; nothing if there is none."""
+        size = await self.behind.size_of_file(place, session)
+        return _NOTHING if size is None else Amount(size, 1)
+
+    # ── names ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def delete(self, place: Place, session: Session) -> None:
+        hold = self._hold(self._ledger.covering(place), session)
+        if not hold.quotas or not await _is_counted(hold):
+            await self.behind.delete(place, session)
+            return
+        async with self._ledger.alone_at(place):
+            removed = Change(minus=await self._stored_at(place, session))
+            async with self._ledger.changing((hold, removed)):
+                await self.behind.delete(place, session)
+
+    async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+        """As `Backend.rename`. Raises NoSpace: if what moves exceeds a quota that is only at the target."""
+        leaves, enters = self._ledger.covering(source), self._ledger.covering(target)
+        within = self._hold([each for each in enters if each in leaves], session)
+        out = self._hold([each for each in leaves if each not in enters], session)
+        into = self._hold([each for each in enters if each not in leaves], session)
+        if leaves or enters:
+            await into.ready()
+            await _is_counted(within)
+            await _is_counted(out)
+            crosses = bool(out.quotas or into.quotas)
+            ask = self.behind.file_info if crosses else self.behind.recent_info
+            moved = await ask(source, session)
+            if not moved.is_dir:
+                await self._rename_file(source, target, session, (within, out, into), overwrite=overwrite)
+                return
+            if source.storage == target.storage:
+                await self._rename_directory(
+                    source, target, session, (within, out, into), overwrite=overwrite
+                )
+                return
+        await self.behind.rename(source, target, session, overwrite=overwrite)
+
+    async def _rename_file(
+        self,
+        source: Place,
+        target: Place,
+        session: Session,
+        holds: tuple[Hold, Hold, Hold],
+        *,
+        overwrite: bool,
+    ) -> None:
+        within, out, into = holds
+        crosses = bool(out.quotas or into.quotas)
+        async with self._ledger.alone_at(source, target):
+            ask = self.behind.file_info if crosses else self.behind.recent_info
+            info = await ask(source, session)
+            size = Amount(info.size, 1)
+            replaced = await self._stored_at(target, session) if overwrite else _NOTHING
+            changes = (
+                (into, Change.by(size - replaced)),
+                (within, Change(size, size + replaced)),
+                (out, Change(minus=size)),
+            )
+            with _counting_refusals(self._metrics):
+                async with self._ledger.changing(*changes):
+                    await self.behind.rename(source, target, session, overwrite=overwrite)
+
+    async def _rename_directory(
+        self,
+        source: Place,
+        target: Place,
+        session: Session,
+        holds: tuple[Hold, Hold, Hold],
+        *,
+        overwrite: bool,
+    ) -> None:
+        within, out, into = holds
+        crosses = bool(out.quotas or into.quotas)
+        total = await self.behind.total_below(source, session) if crosses else _NOTHING
+        changes = (
+            (into, Change(plus=total)),
+            (within, Change(moves_directory=True)),
+            (out, Change(minus=total)),
+        )
+        try:
+            with _counting_refusals(self._metrics):
+                async with self._ledger.changing(*changes):
+                    await self.behind.rename(source, target, session, overwrite=overwrite)
+        finally:  # what was stored in it meanwhile is in no number
+            self._ledger.doubt_below(source, target)
+            self._ledger.doubt([*into.quotas, *out.quotas])
+
+    async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
+        """As `Extras.copy`. Raises NoSpace: if a quota would be exceeded."""
+        hold = self._hold(self._ledger.covering(target), session)
+        if not hold.quotas:
+            return await self.behind.copy(source, target, session, version=version)
+        await hold.ready()
+        async with self._ledger.alone_at(target):
+            copied = await self._stored_at(source, session)
+            change = Change.by(copied - await self._stored_at(target, session))
+            with _counting_refusals(self._metrics):
+                async with self._ledger.changing((hold, change)):
+                    return await self.behind.copy(source, target, session, version=version)
+
+    # ── how much there is ───────────────────────────────────────────────────────────────────────────
+
+    async def usage(self, place: Place, session: Session) -> Usage:
+        """How full the quota is that leaves the least room; the storage, if it leaves less."""
+        usage = await self.behind.usage(place, session)
+        for counted in self._ledger.covering(place):
+            quota = self._limits.get(counted)
+            if quota:
+                used = (await self._ledger.ready(counted, session)).used
+                size = _tighter((usage.total_bytes, usage.used_bytes), (quota.bytes, used.bytes))
+                files = _tighter((usage.total_files, usage.used_files), (quota.files, used.files))
+                usage = Usage(*size, *files)
+        return usage
+
+
+_Fill = tuple[int | None, int | None]
+"""A total, and what is used of it. None: unlimited or unknown."""
+
+
+def _tighter(one: _Fill, quota: _Fill) -> _Fill:
+    """The quota, filled up to what the other leaves if that is less; the one that has a total, if only one
+    does."""
+    if quota[0] is None or quota[1] is None:
+        return one
+    if one[0] is None:
+        return quota
+    free = min(one[0] - (one[1] or 0), quota[0] - quota[1])
+    total = min(one[0], quota[0])
+    return total, total - free
+
+
+async def _hold_sent(begun: _Begun) -> None:
+    await begun.hold.set_to(Amount(max(0, begun.sent_bytes - (begun.replaced_bytes or 0))))
+
+
+async def _is_counted(hold: Hold) -> bool:
+    """Whether the places of a hold are counted. A change that needs no room is made in any case."""
+    try:
+        await hold.ready()
+    except StorageError:
+        return False
+    return True
+
+
+class _counting_refusals:
+    """Counts what a quota refuses, in the metric of limits."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, NoSpace) and (error.rule or "").startswith("quota."):
+            self._metrics.add(LIMITS_REACHED.row("quota"))
