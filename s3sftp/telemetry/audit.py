@@ -21,6 +21,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry.audit_chain import FIELDS, Position
+from s3sftp.telemetry.audit_chain_file import FileChain, open_state, read_key, state_file
 from s3sftp.telemetry.audit_file import AuditFile, require_appendable
 from s3sftp.telemetry.event_tap import tap
 from s3sftp.telemetry.logs import escape_event, get_logger
@@ -54,6 +57,7 @@ MADE_FOR_IT = frozenset(
 """Events that the log has not, or not each of them."""
 _DENIED = "PermissionDenied"
 _STDOUT_BYTES = 8 << 20
+_KEY_OPTION = "audit.chain_key_file"
 _TELL_SECONDS = 60.0
 """How often the log says that the file still cannot be written."""
 
@@ -81,7 +85,8 @@ class AuditLog:
             "number": next(self._numbers),
             "worker": self._worker,
         }
-        of_event = escape_event(None, "", {name: value for name, value in fields.items() if name not in line})
+        own = line.keys() | FIELDS
+        of_event = escape_event(None, "", {name: value for name, value in fields.items() if name not in own})
         self._put(json.dumps({**_without_none(line), **of_event}, default=str).encode("ascii") + b"\n")
 
 
@@ -101,14 +106,33 @@ def require_audit(options: AuditOptions) -> None:
     """
     if (file := options.file) is not None:
         require_appendable(file, "audit.output")
+        if options.chain:
+            _require_chain(file)
+        if options.chain_key_file is not None:
+            read_key(options.chain_key_file, _KEY_OPTION)
+
+
+def _require_chain(file: Path) -> None:
+    """Make sure that the file beside the log can be written. Raises ConfigurationError: if it cannot."""
+    try:
+        os.close(open_state(state_file(file)))
+    except OSError as error:
+        beside = str(state_file(file))
+        raise ConfigurationError(
+            [f"audit.chain = true: cannot write {beside!r}: {error.strerror or error}"]
+        ) from None
 
 
 def start_audit(options: AuditOptions, version: str, *, worker: int | None = None) -> None:
-    """Write the audit log of this process from now on, if it is configured. Starts a thread."""
+    """Write the audit log of this process from now on, if it is configured. Starts a thread.
+
+    Raises ConfigurationError: if the key of its chain cannot be read.
+    """
     if not options.is_on:
         return
     holder: list[AuditLog] = []
-    put = _to_file(options.file, holder) if options.file is not None else _to_stdout(holder)
+    file = options.file
+    put = _to_file(file, holder, _chain_of(file, options)) if file is not None else _to_stdout(holder)
     audit = AuditLog(put, worker)
     holder.append(audit)
     tap.install(FROM_THE_LOG, audit.record)
@@ -126,7 +150,18 @@ def _to_stdout(holder: list[AuditLog]) -> Put:
     return writer.put
 
 
-def _to_file(file: Path, holder: list[AuditLog]) -> Put:
+def _chain_of(file: Path, options: AuditOptions) -> FileChain | None:
+    if not options.chain:
+        return None
+    key = None if options.chain_key_file is None else read_key(options.chain_key_file, _KEY_OPTION)
+
+    def anchored(last: Position) -> None:
+        _log.info("audit.anchored", file=str(file), chain=last.chain, sequence=last.sequence, hash=last.hash)
+
+    return FileChain(file, key, anchored, options.anchor_interval.total_seconds())
+
+
+def _to_file(file: Path, holder: list[AuditLog], chain: FileChain | None) -> Put:
     told_at: list[float] = []
 
     def failed(error: OSError) -> None:
@@ -146,6 +181,6 @@ def _to_file(file: Path, holder: list[AuditLog]) -> Put:
         if lost:
             holder[0].record("audit.lines_lost", {"lines": lost})
 
-    writer = AuditFile(file, failed, recovered)
+    writer = AuditFile(file, failed, recovered, chain=chain)
     writer.start()
     return writer.put

@@ -5,7 +5,8 @@
 
 A line is appended whole or not at all: under a lock that all processes take, and what a full disk cut off is
 removed again. A file that was renamed or removed, as by logrotate, is opened anew under its name for the
-next line; one that was truncated is continued.
+next line; one that was truncated is continued. With a chain (`audit_chain_file`), the lines are linked under
+its lock.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry.audit_chain_file import FileChain
 
 MAX_BYTES = 8 << 20
 """Bytes of lines that wait for the disk, in each process."""
@@ -31,6 +33,8 @@ _AGAIN_SECONDS = 1.0
 _LAST_SECONDS = 2.0
 """Seconds that the last lines may take at the end of the process."""
 _MODE = 0o600
+_BLOCK_BYTES = 16 << 10
+_MAX_LINE_BYTES = 16 << 20
 
 Failed = Callable[[OSError], None]
 """Called in the thread, at each attempt that failed."""
@@ -41,8 +45,16 @@ Recovered = Callable[[int], None]
 class AuditFile:
     """A file of lines. `put` never waits."""
 
-    def __init__(self, file: Path, failed: Failed, recovered: Recovered, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        file: Path,
+        failed: Failed,
+        recovered: Recovered,
+        max_bytes: int = MAX_BYTES,
+        chain: FileChain | None = None,
+    ) -> None:
         self._file = file
+        self._chain = chain
         self._failed = failed
         self._recovered = recovered
         self._max_bytes = max_bytes
@@ -76,6 +88,8 @@ class AuditFile:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.002)
+        if self._chain is not None:
+            self._chain.anchor()
         return True
 
     # ── in the thread ───────────────────────────────────────────────────────────────────────────────
@@ -93,38 +107,59 @@ class AuditFile:
                     self._close()
                     self._failed(error)
                     time.sleep(_AGAIN_SECONDS)
-            self._done_bytes += len(batch)
+            self._done_bytes += sum(map(len, batch))
             if has_failed or self._lost > self._told_lost:
                 lost, self._told_lost = self._lost - self._told_lost, self._lost
                 self._recovered(lost)
 
-    def _next_batch(self) -> bytes:
+    def _next_batch(self) -> list[bytes]:
         """The next lines, as many as wait."""
-        lines = [self._lines.get()]
+        lines = [self._next_line()]
         size = len(lines[0])
         with suppress(Empty):
             while size < _BATCH_BYTES:
                 lines.append(self._lines.get_nowait())
                 size += len(lines[-1])
-        return b"".join(lines)
+        return lines
 
-    def _append(self, data: bytes) -> None:
-        descriptor = self._opened()
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:
-            size = os.fstat(descriptor).st_size
-            if (
-                size and os.pread(descriptor, 1, size - 1) != b"\n"
-            ):  # the machine stopped while it was written
-                data = b"\n" + data
+    def _next_line(self) -> bytes:
+        if self._chain is None:
+            return self._lines.get()
+        while True:
+            seconds = self._chain.seconds_to_anchor()
+            if seconds == 0:
+                self._chain.anchor()
+                continue
+            with suppress(Empty):
+                return self._lines.get(timeout=seconds)
+
+    def _append(self, lines: Sequence[bytes]) -> None:
+        with self._chain.alone() if self._chain is not None else nullcontext():
+            descriptor = self._opened()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             try:
-                _write_all(descriptor, data)
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(descriptor, size)
-                raise
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+                self._append_to(descriptor, lines)
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def _append_to(self, descriptor: int, lines: Sequence[bytes]) -> None:
+        size = os.fstat(descriptor).st_size
+        if self._chain is None:
+            cut_off = b"" if _ends_whole(descriptor, size) else b"?"
+            data, last = b"".join(lines), None
+        else:
+            last_line, cut_off = _ending(descriptor, size)
+            data, last = self._chain.link(lines, last_line, cut_off)
+        if cut_off:  # the machine stopped while it was written
+            data = b"\n" + data
+        try:
+            _write_all(descriptor, data)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+        if self._chain is not None and last is not None:
+            self._chain.advance(last)
 
     def _opened(self) -> int:
         """The descriptor of the file that has the name now."""
@@ -172,6 +207,21 @@ def require_appendable(file: Path, option: str) -> None:
         raise ConfigurationError(
             [f"{option} = {str(file)!r}: cannot write it: {error.strerror or error}"]
         ) from None
+
+
+def _ends_whole(descriptor: int, size: int) -> bool:
+    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+
+
+def _ending(descriptor: int, size: int) -> tuple[bytes, bytes]:
+    """The last whole line of a file, without its line feed, and the beginning of another behind it."""
+    data, begin = b"", size
+    while begin and data.count(b"\n") < 2 and len(data) < _MAX_LINE_BYTES:
+        count = min(_BLOCK_BYTES, begin)
+        begin -= count
+        data = os.pread(descriptor, count, begin) + data
+    whole, _, cut_off = data.rpartition(b"\n")
+    return whole.rpartition(b"\n")[2], cut_off
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

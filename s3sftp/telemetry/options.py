@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
-from s3sftp.config import Options
+from s3sftp.config import LocalPath, Options, PositiveDuration
 
 
 class LogOptions(Options):
@@ -25,6 +26,15 @@ class AuditOptions(Options):
     output: str = "off"
     """Where it goes: `off`, `stdout`, or the absolute path of a file, such as
     `/var/log/s3sftp/audit.log`, to which the server appends. The file may be rotated at any time."""
+    chain: bool = False
+    """Whether each line has the hash of the line before, so that `s3sftp audit verify` finds lines that were
+    changed, removed or inserted. For a file."""
+    chain_key_file: LocalPath | None = None
+    """A file with a key of at least 32 bytes, by which the hashes are computed: whoever can write the log and
+    cannot read the key cannot forge a line. Read at start."""
+    anchor_interval: PositiveDuration = timedelta(minutes=5)
+    """How often each process logs the hash of the last line that it has written (`audit.anchored`): what was
+    cut off before it is found."""
 
     @field_validator("output")
     @classmethod
@@ -32,6 +42,14 @@ class AuditOptions(Options):
         if text not in ("off", "stdout") and (not text.startswith("/") or "\0" in text):
             raise ValueError("should be 'off', 'stdout', or the absolute path of a file")
         return text
+
+    @model_validator(mode="after")
+    def _chain_has_a_file(self) -> Self:
+        if self.chain and self.file is None:
+            raise ValueError(f"chain = true needs a file: output = {self.output!r} is none")
+        if self.chain_key_file is not None and not self.chain:
+            raise ValueError("chain_key_file needs chain = true")
+        return self
 
     @property
     def is_on(self) -> bool:
