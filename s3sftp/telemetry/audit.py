@@ -29,6 +29,7 @@ from s3sftp.telemetry.event_tap import tap
 from s3sftp.telemetry.logs import escape_event, get_logger
 from s3sftp.telemetry.options import AuditOptions
 from s3sftp.telemetry.stderr_writer import StderrWriter
+from s3sftp.telemetry.trace_ids import trace_ids
 
 _log = get_logger("s3sftp.telemetry")
 FROM_THE_LOG = frozenset(
@@ -86,7 +87,8 @@ class AuditLog:
             "worker": self._worker,
         }
         own = line.keys() | FIELDS
-        of_event = escape_event(None, "", {name: value for name, value in fields.items() if name not in own})
+        named = {name: value for name, value in fields.items() if name not in own}
+        of_event = escape_event(None, "", named | trace_ids())
         self._put(json.dumps({**_without_none(line), **of_event}, default=str).encode("ascii") + b"\n")
 
 

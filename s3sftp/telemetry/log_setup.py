@@ -12,6 +12,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from s3sftp.telemetry.logs import escape_event, get_logger
 from s3sftp.telemetry.options import LogOptions
 from s3sftp.telemetry.stderr_writer import install_stderr_writer
+from s3sftp.telemetry.trace_ids import add_trace_ids
 
 _QUIET = ("asyncssh", "asyncio", "aiobotocore", "botocore", "urllib3", "aiohttp", "opentelemetry")
 """Libraries that log only from WARNING up: below that they repeat, for each packet, what we log for each
@@ -72,6 +73,7 @@ def _common(worker: int | None) -> list[Processor]:
     return [
         *([] if worker is None else [add_worker]),
         structlog.contextvars.merge_contextvars,
+        add_trace_ids,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
