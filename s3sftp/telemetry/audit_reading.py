@@ -25,7 +25,7 @@ _COMPRESSED: dict[bytes, Callable[[IO[bytes]], Any]] = {
 }
 """How a file that begins with these bytes is opened."""
 _LOGFMT = re.compile(
-    r"timestamp=\S+ level=\w+ event=audit\.anchored (?:.* )?chain=(?P<chain>[0-9a-f]{16})"
+    r"(?:timestamp=\S+ level=\w+ event=|[0-9:.]+ info +)audit\.anchored (?:.* )?chain=(?P<chain>[0-9a-f]{16})"
     r"(?= )(?=.* sequence=(?P<sequence>[0-9]{1,18})\b)(?=.* hash=(?P<hash>\S+))"
 )
 UNREADABLE = (OSError, EOFError, lzma.LZMAError)
@@ -45,7 +45,7 @@ class LineFinding:
 
 
 def anchors_in(log: Path) -> list[Position]:
-    """The places in the events `audit.anchored` of a log in the form of JSON or logfmt. Blocks.
+    """The places in the events `audit.anchored` of a log, whatever its form. Blocks.
 
     Raises OSError: if it cannot be read.
     """

@@ -14,8 +14,9 @@ from s3sftp.config import LocalPath, Options, PositiveDuration
 class LogOptions(Options):
     """What the server logs, and how. Logs go to standard error, one event a line."""
 
-    format: Literal["json", "logfmt"] = "json"
-    """`json` for machines, `logfmt` (`key=value`) for people."""
+    format: Literal["auto", "json", "text", "logfmt"] = "auto"
+    """`json` for machines, `text` for people, `logfmt` (`key=value`) for both; `auto`: `text` on a terminal
+    and `json` elsewhere."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe events that are written."""
 

@@ -511,6 +511,7 @@ def test_anchors_are_read_from_the_log_in_each_form_and_nobody_can_forge_one(tmp
             {"chain": place.chain, "sequence": 17, "hash": place.hash, "event": "audit.anchored", "file": "x"}
         ),
         f"timestamp=2026 level=info event=audit.anchored worker=2 file=/x {fields} logger=s3sftp.telemetry",
+        f"12:00:00.123 info    audit.anchored           file=/x {fields}",
     ):
         log.write_text(f"{forged}\nNov 27 12:00:00 host s3sftp[3]: {line}\n" if line[0] == "{" else line)
         assert anchors_in(log) == [place]
