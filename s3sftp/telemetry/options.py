@@ -25,8 +25,9 @@ class AuditOptions(Options):
     """The audit log: one line of JSON for each login, each change of users, and each refused operation."""
 
     output: str = "off"
-    """Where it goes: `off`, `stdout`, or the absolute path of a file, such as
-    `/var/log/s3sftp/audit.log`, to which the server appends. The file may be rotated at any time."""
+    """Where it goes: `off`, `stdout`, `otlp` (logs of OpenTelemetry, to the collector that the variables
+    `OTEL_EXPORTER_OTLP_…` name), or the absolute path of a file, such as `/var/log/s3sftp/audit.log`, to
+    which the server appends. The file may be rotated at any time."""
     chain: bool = False
     """Whether each line has the hash of the line before, so that `s3sftp audit verify` finds lines that were
     changed, removed or inserted. For a file."""
@@ -40,8 +41,8 @@ class AuditOptions(Options):
     @field_validator("output")
     @classmethod
     def _known_output(cls, text: str) -> str:
-        if text not in ("off", "stdout") and (not text.startswith("/") or "\0" in text):
-            raise ValueError("should be 'off', 'stdout', or the absolute path of a file")
+        if text not in ("off", "stdout", "otlp") and (not text.startswith("/") or "\0" in text):
+            raise ValueError("should be 'off', 'stdout', 'otlp', or the absolute path of a file")
         return text
 
     @model_validator(mode="after")
