@@ -44,8 +44,14 @@ FROM_THE_LOG = frozenset(
     }
 )
 """Events of the log that are lines of the audit log too."""
+OF_FILES = frozenset(
+    {"upload.aborted", "upload.committed", "upload.failed"}
+    | {"download.aborted", "download.completed", "download.failed"}
+)
+"""Those that it has only with `audit.files`, but for uploads that were refused."""
+_CHANGED = "request.changed"
 MADE_FOR_IT = frozenset(
-    {"audit.lines_lost", "audit.started", "login.unanswered", "request.refused"}
+    {"audit.lines_lost", "audit.started", "login.unanswered", "request.refused", _CHANGED}
     | {"user.added", "user.changed", "user.removed"}
 )
 """Events that the log has not, or not each of them."""
@@ -55,8 +61,9 @@ _DENIED = "PermissionDenied"
 class AuditLog:
     """Makes lines of events."""
 
-    def __init__(self, put: Put, worker: int | None = None) -> None:
-        """`put` takes a line, and neither waits nor raises."""
+    def __init__(self, put: Put, worker: int | None = None, *, has_files: bool = False) -> None:
+        """`put` takes a line, and neither waits nor raises. `has_files`: see `AuditOptions.files`."""
+        self._has_files = has_files
         self._put = put
         self._worker = worker
         self._process = secrets.token_hex(8)
@@ -64,7 +71,9 @@ class AuditLog:
 
     def record(self, event: str, fields: Mapping[str, Any]) -> None:
         """Write a line, if the event is one that the audit log has."""
-        if event == "upload.failed" and not _is_refusal(fields):
+        if not self._has_files and (
+            event == _CHANGED or (event == "upload.failed" and not _is_refusal(fields))
+        ):
             return
         line = {
             "time": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -100,7 +109,7 @@ def start_audit(options: AuditOptions, version: str, *, worker: int | None = Non
     def lost(lines: int) -> None:
         holder[0].record("audit.lines_lost", {"lines": lines})
 
-    audit = AuditLog(open_output(options, lost), worker)
+    audit = AuditLog(open_output(options, lost), worker, has_files=options.files)
     holder.append(audit)
-    tap.install(FROM_THE_LOG, audit.record)
+    tap.install(FROM_THE_LOG | OF_FILES if options.files else FROM_THE_LOG, audit.record)
     audit.record("audit.started", {"version": version, "pid": os.getpid()})

@@ -28,6 +28,9 @@ class AuditOptions(Options):
     """Where it goes: `off`, `stdout`, `otlp` (logs of OpenTelemetry, to the collector that the variables
     `OTEL_EXPORTER_OTLP_…` name), or the absolute path of a file, such as `/var/log/s3sftp/audit.log`, to
     which the server appends. The file may be rotated at any time."""
+    files: bool = False
+    """Whether it also has a line for each file that was uploaded or downloaded, however that ended, and for
+    each request that changed something, such as a rename."""
     chain: bool = False
     """Whether each line has the hash of the line before, so that `s3sftp audit verify` finds lines that were
     changed, removed or inserted. For a file."""
