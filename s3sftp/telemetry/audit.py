@@ -109,7 +109,7 @@ def start_audit(options: AuditOptions, version: str, *, worker: int | None = Non
     def lost(lines: int) -> None:
         holder[0].record("audit.lines_lost", {"lines": lines})
 
-    audit = AuditLog(open_output(options, lost), worker, has_files=options.files)
+    audit = AuditLog(open_output(options, lost, is_first=worker is None), worker, has_files=options.files)
     holder.append(audit)
     tap.install(FROM_THE_LOG | OF_FILES if options.files else FROM_THE_LOG, audit.record)
     audit.record("audit.started", {"version": version, "pid": os.getpid()})

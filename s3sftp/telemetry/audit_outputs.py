@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -56,13 +57,14 @@ def _require_chain(file: Path) -> None:
         ) from None
 
 
-def open_output(options: AuditOptions, lost: Lost) -> Put:
-    """Open the output of this process. Starts a thread.
+def open_output(options: AuditOptions, lost: Lost, *, is_first: bool) -> Put:
+    """Open the output of this process. Starts a thread. `is_first`: this process, and no worker, logs what is
+    doubtful.
 
     Raises ConfigurationError: if it cannot be opened.
     """
     if (file := options.file) is not None:
-        chain = _chain_of(file, options)
+        chain = _chain_of(file, options, is_first=is_first)
         return _made(
             lambda failed, recovered: AuditFile(file, failed, recovered, chain=chain), str(file), lost
         )
@@ -83,10 +85,25 @@ def _to_stdout(lost: Lost) -> Put:
     return writer.put
 
 
-def _chain_of(file: Path, options: AuditOptions) -> FileChain | None:
+def _warn_if_exposed(key_file: Path) -> None:
+    mode = stat.S_IMODE(key_file.stat().st_mode)
+    if mode & 0o007:
+        _log.warning(
+            "audit.key_exposed",
+            file=str(key_file),
+            mode=f"{mode:04o}",
+            advice=f"whoever reads the key can forge lines: chmod o= {key_file}, and make another key",
+        )
+
+
+def _chain_of(file: Path, options: AuditOptions, *, is_first: bool) -> FileChain | None:
     if not options.chain:
         return None
-    key = None if options.chain_key_file is None else read_key(options.chain_key_file, _KEY_OPTION)
+    key = None
+    if options.chain_key_file is not None:
+        key = read_key(options.chain_key_file, _KEY_OPTION)
+        if is_first:
+            _warn_if_exposed(options.chain_key_file)
 
     def anchored(last: Position) -> None:
         _log.info("audit.anchored", file=str(file), chain=last.chain, sequence=last.sequence, hash=last.hash)

@@ -22,6 +22,7 @@ KEY = "4f1c" * 16
 async def chained(seaweed: Store, bucket: str, tmp_path: Path) -> AsyncIterator[Audited]:
     key, audit = tmp_path / "key", tmp_path / "audit.log"
     key.write_text(f"{KEY}\n")
+    key.chmod(0o644)
     options: dict[str, dict[str, object]] = {
         "audit": {"output": str(audit), "chain": True, "chain_key_file": str(key)},
         "server": {"workers": 2},
@@ -48,6 +49,7 @@ async def test_the_log_of_a_server_is_whole_over_rotations_and_starts_and_its_en
         await asyncio.to_thread(logrotate, tmp_path, "create", "compress")
     server.terminate()
     assert await server.ended() == 0
+    (tmp_path / "key").chmod(0o640)
     await server.restart()
     assert await chained.sftp("ls\n") == 0
     server.terminate()
@@ -60,6 +62,7 @@ async def test_the_log_of_a_server_is_whole_over_rotations_and_starts_and_its_en
     assert last in [line["hash"] for line in server.events("audit.anchored")], "logged as the server ended"
     done = await asyncio.to_thread(verified, *logs_in(tmp_path), "--key", tmp_path / "key", "--expect", last)
     assert done.returncode == 0
+    assert [line["mode"] for line in server.events("audit.key_exposed")] == ["0644"]  # at the first start
     assert KEY not in server.output()
     assert KEY not in chained.audit.read_text()
 

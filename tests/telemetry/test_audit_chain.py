@@ -269,6 +269,21 @@ def test_a_full_disk_breaks_no_chain(tmp_path: Path) -> None:
     assert (found.problems, found.lines) == ([], 100)
 
 
+def test_lines_that_the_server_itself_has_lost_are_no_gap_in_the_chain(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    chain = FileChain(file, None, lambda place: None)
+    lines = AuditFile(file, lambda error: None, lambda lost: None, max_bytes=100, chain=chain)
+    lines.start()
+    with state_file(file).open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # a disk that does not answer
+        for number in range(20):
+            lines.put(b'{"number": %d}\n' % number)
+    assert lines.finish(30)
+    found = check(file)
+    assert found.problems == []
+    assert 0 < found.lines < 20
+
+
 # ── what is not ─────────────────────────────────────────────────────────────────────────────────────
 
 
