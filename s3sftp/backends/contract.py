@@ -159,6 +159,14 @@ class FileInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectAddress:
+    """Where a file is in an object store."""
+
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of a directory listing."""
 
@@ -243,6 +251,9 @@ class Upload:
     """Maximum number of `write_chunk` and `keep_range` calls at once."""
     storage: str = ""
     """The name of the storage that the upload is in. Set by the server, if it has several."""
+    checksum: str | None = None
+    """The checksum of the whole file with which `finish_write` had the storage verify it, such as
+    `crc32:DUoRhQ==` (base64, as in S3's API). None if there was none."""
     stored: FileInfo | None = None
     """The file that `finish_write` has made visible. A backend that has more to do after the storage has
     confirmed the file, such as setting its time, sets this at the moment of the confirmation: if the rest is
@@ -458,6 +469,11 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         free what it does not need.
         """
         return
+
+    def object_at(self, place: Place) -> ObjectAddress | None:
+        """The object that a file is, for logs. None: the storage is no object store, or no file can have the
+        name."""
+        return None
 
     async def open_file(
         self, place: Place, stop: int, session: Session

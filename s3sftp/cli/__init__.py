@@ -17,6 +17,7 @@ _COMMANDS = (
     "demo",
     "check",
     "health",
+    "audit",
     "bans",
     "hash-password",
     "host-key",

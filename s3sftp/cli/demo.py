@@ -100,7 +100,7 @@ def _configuration(
         ("listen", "port"): port,
         ("server", "state_dir"): str(directory / "state"),
         ("server", "workers"): 1,
-        ("log", "format"): "logfmt",
+        ("log", "format"): "text",
         ("s3", "bucket"): BUCKET,
         ("s3", "region"): REGION,
         ("s3", "endpoint_url"): store.endpoint_url,

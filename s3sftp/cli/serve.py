@@ -23,7 +23,7 @@ from s3sftp.config import SourceFiles
 @click.option("--password-hash", metavar="HASH", help="Password of --user, from `s3sftp hash-password`.")
 @click.option("--backend", help="`s3` (default), `local`, `memory`, or one that is installed.")
 @click.option("--workers", help="Processes that serve; default: one for each processor.")
-@click.option("--log-format", help="`json` (default) or `logfmt`.")
+@click.option("--log-format", help="`json`, `text` (default on a terminal) or `logfmt`.")
 @click.option("--log-level", help="`debug`, `info` (default), `warning` or `error`.")
 def serve(**flags: Any) -> None:
     """Serve a bucket over SFTP until it is stopped.

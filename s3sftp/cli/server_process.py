@@ -34,7 +34,8 @@ from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh import ServerAdmissionGate, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
-from s3sftp.telemetry.audit import require_audit, start_audit
+from s3sftp.telemetry.audit import start_audit
+from s3sftp.telemetry.audit_outputs import require_audit
 from s3sftp.telemetry.log_setup import configure_nonblocking_logging
 from s3sftp.telemetry.metric_catalogue import CONFIG_RELOADS, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics

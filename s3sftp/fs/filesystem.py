@@ -133,7 +133,7 @@ class FileSystem:
         reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget, costs)
         if beginning is not None:
             reader.continue_with(beginning, began)
-        return OpenReader(place, path, reader, self.session, shared.metrics)
+        return OpenReader(place, path, reader, self.session, self._backend, shared.metrics)
 
     async def open_writer(
         self,

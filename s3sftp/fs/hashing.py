@@ -21,7 +21,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, cast
 
-from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Place, Session
+from s3sftp.backends import Buffer, CompleteBackend, FileInfo, ObjectAddress, Place, Session
+from s3sftp.backends.router import backend_at
 from s3sftp.errors import InvalidRequest, TimedOut
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.transfer_record import TransferRecord
@@ -145,6 +146,10 @@ class FileHasher:
         self._turns = asyncio.Semaphore(most_at_once)
         self._timeout = timeout
 
+    def object_at(self, place: Place) -> ObjectAddress | None:
+        """See `CompleteBackend.object_at`."""
+        return backend_at(self._backend, place).object_at(place)
+
     async def hashes(self, place: Place, info: FileInfo, wanted: HashRequest, session: Session) -> bytes:
         """The hashes of a file at the version of `info`.
 
@@ -198,7 +203,9 @@ class SessionHasher:
         """
         wanted.check_room(info.size, most_bytes)
         async with self._turn:
-            transfer = TransferRecord("hash", path, self._session, Costs())
+            transfer = TransferRecord(
+                "hash", path, self._session, Costs(), located=lambda: self._hashing.object_at(place)
+            )
             try:
                 with charging(transfer.costs):
                     found = await self._hashing.hashes(place, info, wanted, self._session)

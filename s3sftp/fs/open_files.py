@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
-from s3sftp.backends.router import copies_inside
+from s3sftp.backends.router import backend_at, copies_inside
 from s3sftp.errors import AlreadyExists, Busy, Changed, NoSpace, NotFound, StorageError
 from s3sftp.events import Committed, Publish, Publisher
 from s3sftp.fs.paths import VirtualPath
@@ -39,13 +39,20 @@ class OpenReader:
     """A file open for reading: a `Reader` with its `TransferRecord` and metrics."""
 
     def __init__(
-        self, place: Place, path: VirtualPath, reader: Reader, session: Session, metrics: Metrics
+        self,
+        place: Place,
+        path: VirtualPath,
+        reader: Reader,
+        session: Session,
+        backend: CompleteBackend,
+        metrics: Metrics,
     ) -> None:
         self.place = place
         self.path = path
         self.info = reader.info
         self._reader = reader
-        self._transfer = TransferRecord("download", path, session, reader.costs, metrics)
+        located = lambda: backend_at(backend, place).object_at(place)  # noqa: E731
+        self._transfer = TransferRecord("download", path, session, reader.costs, metrics, located)
         self._metrics = metrics
         self._failure: Exception | None = None
         # the methods of `Reader`; its requests and bytes are counted elsewhere
@@ -138,7 +145,8 @@ class OpenWriter(OpenUpload):
         """Whether its CLOSE left the stored file as it is, because there was nothing to store."""
         self._loses = False
         """Whether bytes that the client wrote are lost because the name was removed."""
-        self._transfer = TransferRecord("upload", path, session, Costs(), metrics)
+        located = lambda: backend_at(self._backend, self.place).object_at(self.place)  # noqa: E731
+        self._transfer = TransferRecord("upload", path, session, Costs(), metrics, located)
         rows.add(self)
 
     @property
@@ -481,4 +489,5 @@ class OpenWriter(OpenUpload):
         self.over.set()
         self._rows.remove(self)
         self._transfer.bytes = self._writer.written
-        self._transfer.end(outcome, size=self._writer.size, error=error, why=why)
+        checksum = self._writer.checksum if outcome == "stored" else None
+        self._transfer.end(outcome, size=self._writer.size, error=error, why=why, checksum=checksum)

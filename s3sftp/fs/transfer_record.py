@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 import time
+from collections.abc import Callable
 
 from s3sftp import errors
-from s3sftp.backends import Session
+from s3sftp.backends import ObjectAddress, Session
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.telemetry import Costs, get_logger
+from s3sftp.telemetry.costs import dollars
 from s3sftp.telemetry.metric_catalogue import TRANSFERS
 from s3sftp.telemetry.metrics import Metrics
 
@@ -80,13 +82,16 @@ class TransferRecord:
         session: Session,
         costs: Costs,
         metrics: Metrics | None = None,
+        located: Callable[[], ObjectAddress | None] = lambda: None,
     ) -> None:
+        """`located`: where the file is in an object store; asked at the end."""
         self.costs = costs
         self.path = path
         self.bytes = 0
         self._direction = direction
         self._session = session
         self._metrics = metrics
+        self._located = located
         self._started = time.monotonic()
 
     @property
@@ -95,26 +100,43 @@ class TransferRecord:
         return time.monotonic() - self._started
 
     def end(
-        self, outcome: str, *, size: int, error: Exception | None = None, why: FailureReason | None = None
+        self,
+        outcome: str,
+        *,
+        size: int,
+        error: Exception | None = None,
+        why: FailureReason | None = None,
+        checksum: str | None = None,
     ) -> None:
         """Log and count the end. `outcome` is `stored`, `read`, `failed` (with `error`) or `aborted` (with
-        `why`); `size` is that of the file in bytes."""
+        `why`); `size` is that of the file in bytes; `checksum` as in `Upload.checksum`."""
+        result, reason = _counted_as(outcome, error, why)
         if self._metrics is not None:
-            self._metrics.add(TRANSFERS.row(self._direction, *_counted_as(outcome, error, why)))
+            self._metrics.add(TRANSFERS.row(self._direction, result, reason))
+        seconds = self.seconds
         log = _log.info if error is None and outcome != "aborted" else _log.warning
         log(
             _EVENTS[self._direction, outcome],
             path=str(self.path),
+            **_address(self._located()),
             bytes=self.bytes,
             size=size,
-            seconds=round(self.seconds, 3),
+            seconds=round(seconds, 3),
+            mb_per_second=round(self.bytes / max(seconds, 1e-6) / 1e6, 3),
+            checksum=checksum,
+            reason=None if result == "committed" else reason,
             s3_requests=dict(self.costs.requests),
             s3_retries=self.costs.retries,
+            s3_dollars=round(dollars(self.costs.requests), 9),
             user=self._session.user,
             peer=self._session.peer,
             session=self._session.session_id,
             **_reason(error),
         )
+
+
+def _address(address: ObjectAddress | None) -> dict[str, str]:
+    return {} if address is None else {"bucket": address.bucket, "key": address.key}
 
 
 def _counted_as(outcome: str, error: Exception | None, why: FailureReason | None) -> tuple[str, str]:

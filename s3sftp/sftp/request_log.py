@@ -68,6 +68,9 @@ class RequestLog:
         if error is not None:
             self._log_failed(error, _fields(request), request.changes, costs)
             return
+        if request.changes and tap.is_read:  # for the audit log
+            whose = {**self._whose(), "peer": self._session.peer}
+            tap.observe("request.changed", **_fields(request), **whose)
         level = logging.INFO if request.changes else logging.DEBUG
         if _log.is_enabled_for(level):
             _log.log(level, "request.completed", **_fields(request), **_cost(costs), **self._whose())

@@ -13,21 +13,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-from s3sftp.telemetry.audit_file import AuditFile, require_appendable
+from s3sftp.telemetry.audit_chain import FIELDS
+from s3sftp.telemetry.audit_outputs import Put, open_output
 from s3sftp.telemetry.event_tap import tap
-from s3sftp.telemetry.logs import escape_event, get_logger
+from s3sftp.telemetry.logs import escape_event
 from s3sftp.telemetry.options import AuditOptions
-from s3sftp.telemetry.stderr_writer import StderrWriter
+from s3sftp.telemetry.trace_ids import trace_ids
 
-_log = get_logger("s3sftp.telemetry")
 FROM_THE_LOG = frozenset(
     {
         "config.reload_failed",
@@ -48,24 +45,26 @@ FROM_THE_LOG = frozenset(
     }
 )
 """Events of the log that are lines of the audit log too."""
+OF_FILES = frozenset(
+    {"upload.aborted", "upload.committed", "upload.failed"}
+    | {"download.aborted", "download.completed", "download.failed"}
+)
+"""Those that it has only with `audit.files`, but for uploads that were refused."""
+_CHANGED = "request.changed"
 MADE_FOR_IT = frozenset(
-    {"audit.lines_lost", "audit.started", "login.unanswered", "request.refused"}
+    {"audit.lines_lost", "audit.started", "login.unanswered", "request.refused", _CHANGED}
     | {"user.added", "user.changed", "user.removed"}
 )
 """Events that the log has not, or not each of them."""
 _DENIED = "PermissionDenied"
-_STDOUT_BYTES = 8 << 20
-_TELL_SECONDS = 60.0
-"""How often the log says that the file still cannot be written."""
-
-Put = Callable[[bytes], None]
 
 
 class AuditLog:
     """Makes lines of events."""
 
-    def __init__(self, put: Put, worker: int | None = None) -> None:
-        """`put` takes a line, and neither waits nor raises."""
+    def __init__(self, put: Put, worker: int | None = None, *, has_files: bool = False) -> None:
+        """`put` takes a line, and neither waits nor raises. `has_files`: see `AuditOptions.files`."""
+        self._has_files = has_files
         self._put = put
         self._worker = worker
         self._process = secrets.token_hex(8)
@@ -73,7 +72,9 @@ class AuditLog:
 
     def record(self, event: str, fields: Mapping[str, Any]) -> None:
         """Write a line, if the event is one that the audit log has."""
-        if event == "upload.failed" and not _is_refusal(fields):
+        if not self._has_files and (
+            event == _CHANGED or (event == "upload.failed" and not _is_refusal(fields))
+        ):
             return
         line = {
             "time": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -82,7 +83,9 @@ class AuditLog:
             "number": next(self._numbers),
             "worker": self._worker,
         }
-        of_event = escape_event(None, "", {name: value for name, value in fields.items() if name not in line})
+        own = line.keys() | FIELDS
+        named = {name: value for name, value in fields.items() if name not in own}
+        of_event = escape_event(None, "", named | trace_ids())
         self._put(json.dumps({**_without_none(line), **of_event}, default=str).encode("ascii") + b"\n")
 
 
@@ -95,58 +98,19 @@ def _without_none(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in line.items() if value is not None}
 
 
-def require_audit(options: AuditOptions) -> None:
-    """Make sure that the audit log can be written, before anything else starts. Blocks.
-
-    Raises ConfigurationError: if it cannot.
-    """
-    if (file := options.file) is not None:
-        require_appendable(file, "audit.output")
-
-
 def start_audit(options: AuditOptions, version: str, *, worker: int | None = None) -> None:
-    """Write the audit log of this process from now on, if it is configured. Starts a thread."""
+    """Write the audit log of this process from now on, if it is configured. Starts a thread.
+
+    Raises ConfigurationError: if its output cannot be opened.
+    """
     if not options.is_on:
         return
     holder: list[AuditLog] = []
-    put = _to_file(options.file, holder) if options.file is not None else _to_stdout(holder)
-    audit = AuditLog(put, worker)
-    holder.append(audit)
-    tap.install(FROM_THE_LOG, audit.record)
-    audit.record("audit.started", {"version": version, "pid": os.getpid()})
 
-
-def _to_stdout(holder: list[AuditLog]) -> Put:
-    def dropped(lines: int) -> None:
-        _log.error("audit.lines_lost", lines=lines, detail="nobody read standard output, or not fast enough")
+    def lost(lines: int) -> None:
         holder[0].record("audit.lines_lost", {"lines": lines})
 
-    writer = StderrWriter(sys.stdout.fileno(), dropped, _STDOUT_BYTES)
-    writer.start()
-    writer.finish_at_exit()
-    return writer.put
-
-
-def _to_file(file: Path, holder: list[AuditLog]) -> Put:
-    told_at: list[float] = []
-
-    def failed(error: OSError) -> None:
-        now = time.monotonic()
-        if not told_at or now - told_at[-1] >= _TELL_SECONDS:
-            told_at.append(now)
-            _log.error(
-                "audit.failed",
-                file=str(file),
-                error=error.strerror or str(error),
-                advice="clients are served meanwhile; lines are kept in memory until there are too many",
-            )
-
-    def recovered(lost: int) -> None:
-        told_at.clear()
-        _log.warning("audit.recovered", file=str(file), lines_lost=lost)
-        if lost:
-            holder[0].record("audit.lines_lost", {"lines": lost})
-
-    writer = AuditFile(file, failed, recovered)
-    writer.start()
-    return writer.put
+    audit = AuditLog(open_output(options, lost, is_first=worker is None), worker, has_files=options.files)
+    holder.append(audit)
+    tap.install(FROM_THE_LOG | OF_FILES if options.files else FROM_THE_LOG, audit.record)
+    audit.record("audit.started", {"version": version, "pid": os.getpid()})

@@ -1,130 +1,97 @@
 """Appends lines to a file that several processes share, without making anybody wait for the disk.
 
-    any thread ── put ──► queue, bounded in bytes ──► one thread ── lock, append, unlock ──► file
-                    └── full: dropped and counted       └── fails: kept, and tried again every second
+    any thread ── put ──► queue (`audit_queue`) ──► one thread ── lock, append, unlock ──► file
 
 A line is appended whole or not at all: under a lock that all processes take, and what a full disk cut off is
 removed again. A file that was renamed or removed, as by logrotate, is opened anew under its name for the
-next line; one that was truncated is continued.
+next line; one that was truncated is continued. With a chain (`audit_chain_file`), the lines are linked under
+its lock.
 """
 
 from __future__ import annotations
 
-import atexit
 import errno
 import fcntl
 import os
 import stat
-import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry.audit_chain_file import FileChain
+from s3sftp.telemetry.audit_queue import LAST_SECONDS, MAX_BYTES, Failed, LineWriter, Recovered
 
-MAX_BYTES = 8 << 20
-"""Bytes of lines that wait for the disk, in each process."""
-_BATCH_BYTES = 64 << 10
-_AGAIN_SECONDS = 1.0
-_LAST_SECONDS = 2.0
-"""Seconds that the last lines may take at the end of the process."""
 _MODE = 0o600
-
-Failed = Callable[[OSError], None]
-"""Called in the thread, at each attempt that failed."""
-Recovered = Callable[[int], None]
-"""Called in the thread when lines are written again, with the number of those that were lost."""
+_BLOCK_BYTES = 16 << 10
+_MAX_LINE_BYTES = 16 << 20
 
 
-class AuditFile:
+class AuditFile(LineWriter):
     """A file of lines. `put` never waits."""
 
-    def __init__(self, file: Path, failed: Failed, recovered: Recovered, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        file: Path,
+        failed: Failed,
+        recovered: Recovered,
+        max_bytes: int = MAX_BYTES,
+        chain: FileChain | None = None,
+    ) -> None:
+        super().__init__(failed, recovered, max_bytes)
         self._file = file
-        self._failed = failed
-        self._recovered = recovered
-        self._max_bytes = max_bytes
-        self._lines: SimpleQueue[bytes] = SimpleQueue()
+        self._chain = chain
         self._descriptor: int | None = None
-        self._putting = threading.RLock()  # a destructor may log while its thread holds it
-        self._put_bytes = 0
-        self._done_bytes = 0
-        self._lost = 0
-        self._told_lost = 0
-        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread that writes, and write the last lines when the process ends."""
-        self._thread.start()
-        atexit.register(self.finish)
-
-    def put(self, line: bytes) -> None:
-        """Queue a line with its line feed. Dropped and counted if too many wait."""
-        with self._putting:
-            if self._put_bytes - self._done_bytes + len(line) > self._max_bytes:
-                self._lost += 1
-                return
-            self._put_bytes += len(line)
-            self._lines.put(line)
-
-    def finish(self, seconds: float = _LAST_SECONDS) -> bool:
-        """Wait until everything is written, for at most `seconds`. Returns whether it was."""
-        deadline = time.monotonic() + seconds
-        while self._done_bytes != self._put_bytes and self._thread.is_alive():
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.002)
-        return True
+    def finish(self, seconds: float = LAST_SECONDS) -> bool:
+        is_written = super().finish(seconds)
+        if is_written and self._chain is not None:
+            self._chain.anchor()
+        return is_written
 
     # ── in the thread ───────────────────────────────────────────────────────────────────────────────
 
-    def _run(self) -> None:
-        while True:
-            batch = self._next_batch()
-            has_failed = False
-            while True:
-                try:
-                    self._append(batch)
-                    break
-                except OSError as error:
-                    has_failed = True
-                    self._close()
-                    self._failed(error)
-                    time.sleep(_AGAIN_SECONDS)
-            self._done_bytes += len(batch)
-            if has_failed or self._lost > self._told_lost:
-                lost, self._told_lost = self._lost - self._told_lost, self._lost
-                self._recovered(lost)
+    def _idle_seconds(self) -> float | None:
+        return None if self._chain is None else self._chain.seconds_to_anchor()
 
-    def _next_batch(self) -> bytes:
-        """The next lines, as many as wait."""
-        lines = [self._lines.get()]
-        size = len(lines[0])
-        with suppress(Empty):
-            while size < _BATCH_BYTES:
-                lines.append(self._lines.get_nowait())
-                size += len(lines[-1])
-        return b"".join(lines)
+    def _idle(self) -> None:
+        if self._chain is not None:
+            self._chain.anchor()
 
-    def _append(self, data: bytes) -> None:
-        descriptor = self._opened()
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def _write(self, lines: Sequence[bytes]) -> None:
         try:
-            size = os.fstat(descriptor).st_size
-            if (
-                size and os.pread(descriptor, 1, size - 1) != b"\n"
-            ):  # the machine stopped while it was written
-                data = b"\n" + data
+            self._append(lines)
+        except OSError:
+            self._close()
+            raise
+
+    def _append(self, lines: Sequence[bytes]) -> None:
+        with self._chain.alone() if self._chain is not None else nullcontext():
+            descriptor = self._opened()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             try:
-                _write_all(descriptor, data)
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(descriptor, size)
-                raise
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+                self._append_to(descriptor, lines)
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def _append_to(self, descriptor: int, lines: Sequence[bytes]) -> None:
+        size = os.fstat(descriptor).st_size
+        if self._chain is None:
+            cut_off = b"" if _ends_whole(descriptor, size) else b"?"
+            data, last = b"".join(lines), None
+        else:
+            last_line, cut_off = _ending(descriptor, size)
+            data, last = self._chain.link(lines, last_line, cut_off)
+        if cut_off:  # the machine stopped while it was written
+            data = b"\n" + data
+        try:
+            _write_all(descriptor, data)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+        if self._chain is not None and last is not None:
+            self._chain.advance(last)
 
     def _opened(self) -> int:
         """The descriptor of the file that has the name now."""
@@ -172,6 +139,21 @@ def require_appendable(file: Path, option: str) -> None:
         raise ConfigurationError(
             [f"{option} = {str(file)!r}: cannot write it: {error.strerror or error}"]
         ) from None
+
+
+def _ends_whole(descriptor: int, size: int) -> bool:
+    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+
+
+def _ending(descriptor: int, size: int) -> tuple[bytes, bytes]:
+    """The last whole line of a file, without its line feed, and the beginning of another behind it."""
+    data, begin = b"", size
+    while begin and data.count(b"\n") < 2 and len(data) < _MAX_LINE_BYTES:
+        count = min(_BLOCK_BYTES, begin)
+        begin -= count
+        data = os.pread(descriptor, count, begin) + data
+    whole, _, cut_off = data.rpartition(b"\n")
+    return whole.rpartition(b"\n")[2], cut_off
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from s3sftp.telemetry.log_forms import TextRenderer
 from s3sftp.telemetry.logs import escape_event, get_logger
 from s3sftp.telemetry.options import LogOptions
 from s3sftp.telemetry.stderr_writer import install_stderr_writer
+from s3sftp.telemetry.trace_ids import add_trace_ids
 
 _QUIET = ("asyncssh", "asyncio", "aiobotocore", "botocore", "urllib3", "aiohttp", "opentelemetry")
 """Libraries that log only from WARNING up: below that they repeat, for each packet, what we log for each
@@ -29,9 +32,10 @@ def configure_logging(
 
     With several workers, each event names its worker.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    output = stream or sys.stderr
+    handler = logging.StreamHandler(output)
     common = _common(worker)
-    handler.setFormatter(_formatter(options, common))
+    handler.setFormatter(_formatter(options, common, is_terminal=_is_terminal(output)))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -72,6 +76,7 @@ def _common(worker: int | None) -> list[Processor]:
     return [
         *([] if worker is None else [add_worker]),
         structlog.contextvars.merge_contextvars,
+        add_trace_ids,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -79,14 +84,27 @@ def _common(worker: int | None) -> list[Processor]:
     ]
 
 
-def _formatter(options: LogOptions, common: list[Processor]) -> logging.Formatter:
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return os.isatty(stream.fileno())
+    except OSError:  # it is in memory
+        return False
+
+
+def _formatter(options: LogOptions, common: list[Processor], *, is_terminal: bool) -> logging.Formatter:
     renderer: Processor
-    if options.format == "json":
-        renderer = structlog.processors.JSONRenderer()
-    else:
-        renderer = structlog.processors.LogfmtRenderer(
-            key_order=["timestamp", "level", "event"], bool_as_flag=False
-        )
+    has_colours = is_terminal and not os.environ.get("NO_COLOR")  # https://no-color.org
+    match options.format:
+        case "logfmt":
+            renderer = structlog.processors.LogfmtRenderer(
+                key_order=["timestamp", "level", "event"], bool_as_flag=False
+            )
+        case "text":
+            renderer = TextRenderer(colours=has_colours)
+        case "auto" if is_terminal:
+            renderer = TextRenderer(colours=has_colours)
+        case _:
+            renderer = structlog.processors.JSONRenderer()
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=common,
         processors=[

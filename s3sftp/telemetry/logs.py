@@ -19,6 +19,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from s3sftp.telemetry.event_tap import tap
+from s3sftp.telemetry.trace_ids import add_trace_ids
 
 MAX_CHARS = 1000
 """Maximum length of a value; longer ones are cut."""
@@ -55,7 +56,7 @@ def _plain(name: str, level: int) -> FilteringBoundLogger:
         FilteringBoundLogger,
         structlog.wrap_logger(
             logging.getLogger(name),
-            processors=[structlog.processors.format_exc_info, escape_event, _as_text],
+            processors=[add_trace_ids, structlog.processors.format_exc_info, escape_event, _as_text],
             wrapper_class=structlog.make_filtering_bound_logger(level),
         ).bind(),
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
-from s3sftp.config import Options
+from s3sftp.config import LocalPath, Options, PositiveDuration
 
 
 class LogOptions(Options):
     """What the server logs, and how. Logs go to standard error, one event a line."""
 
-    format: Literal["json", "logfmt"] = "json"
-    """`json` for machines, `logfmt` (`key=value`) for people."""
+    format: Literal["auto", "json", "text", "logfmt"] = "auto"
+    """`json` for machines, `text` for people, `logfmt` (`key=value`) for both; `auto`: `text` on a terminal
+    and `json` elsewhere."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe events that are written."""
 
@@ -23,15 +25,36 @@ class AuditOptions(Options):
     """The audit log: one line of JSON for each login, each change of users, and each refused operation."""
 
     output: str = "off"
-    """Where it goes: `off`, `stdout`, or the absolute path of a file, such as
-    `/var/log/s3sftp/audit.log`, to which the server appends. The file may be rotated at any time."""
+    """Where it goes: `off`, `stdout`, `otlp` (logs of OpenTelemetry, to the collector that the variables
+    `OTEL_EXPORTER_OTLP_…` name), or the absolute path of a file, such as `/var/log/s3sftp/audit.log`, to
+    which the server appends. The file may be rotated at any time."""
+    files: bool = False
+    """Whether it also has a line for each file that was uploaded or downloaded, however that ended, and for
+    each request that changed something, such as a rename."""
+    chain: bool = False
+    """Whether each line has the hash of the line before, so that `s3sftp audit verify` finds lines that were
+    changed, removed or inserted. For a file."""
+    chain_key_file: LocalPath | None = None
+    """A file with a key of at least 32 bytes, by which the hashes are computed: whoever can write the log and
+    cannot read the key cannot forge a line. Read at start."""
+    anchor_interval: PositiveDuration = timedelta(minutes=5)
+    """How often each process logs the hash of the last line that it has written (`audit.anchored`): what was
+    cut off before it is found."""
 
     @field_validator("output")
     @classmethod
     def _known_output(cls, text: str) -> str:
-        if text not in ("off", "stdout") and (not text.startswith("/") or "\0" in text):
-            raise ValueError("should be 'off', 'stdout', or the absolute path of a file")
+        if text not in ("off", "stdout", "otlp") and (not text.startswith("/") or "\0" in text):
+            raise ValueError("should be 'off', 'stdout', 'otlp', or the absolute path of a file")
         return text
+
+    @model_validator(mode="after")
+    def _chain_has_a_file(self) -> Self:
+        if self.chain and self.file is None:
+            raise ValueError(f"chain = true needs a file: output = {self.output!r} is none")
+        if self.chain_key_file is not None and not self.chain:
+            raise ValueError("chain_key_file needs chain = true")
+        return self
 
     @property
     def is_on(self) -> bool:

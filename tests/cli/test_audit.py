@@ -18,7 +18,7 @@ from typing import Any
 import paramiko
 import pytest
 
-from s3sftp.telemetry.audit import FROM_THE_LOG, MADE_FOR_IT
+from s3sftp.telemetry.audit import FROM_THE_LOG, MADE_FOR_IT, OF_FILES
 from testbed.processes import wait_until
 from testbed.s3_store import Store
 from tests.cli.command_process import batch, s3sftp, sftp_command
@@ -365,4 +365,4 @@ def test_the_page_has_every_event_of_the_audit_log_and_no_other() -> None:
     page = (DOCS / "audit.md").read_text("utf-8")
     rows = [line.split("|")[1].strip(" `") for line in page.splitlines() if line.startswith("| `")]
     events = [name for name in rows if "." in name]
-    assert sorted(events) == sorted(FROM_THE_LOG | MADE_FOR_IT)
+    assert sorted(events) == sorted(FROM_THE_LOG | MADE_FOR_IT | OF_FILES)

@@ -27,6 +27,7 @@ from tests.cli.command_process import clean_environment, write_key_pair
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
 ARGUMENTS = {
+    "audit verify": ["audit.log"],
     "bans add": ["192.0.2.1", "--for", "1h"],
     "bans lift": ["192.0.2.1"],
     "serve": ["--backend", "memory", "--host", "127.0.0.1", "--port", "0", "--user", "a"],

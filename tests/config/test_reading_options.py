@@ -74,7 +74,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file_and_that_over_def
     flags = [Setting(("listen", "port"), "3", "--port", is_text=True)]
     options = load_options(file, environ, flags)
     assert (options.listen.port, options.listen.host) == (3, "environment")
-    assert (options.log.level, options.log.format) == ("error", "json")
+    assert (options.log.level, options.log.format) == ("error", "auto")
 
 
 def test_one_option_in_the_environment_leaves_the_rest_of_its_group_as_it_was(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_every_problem_is_told_at_once_by_name_value_and_place(tmp_path: Path) -
         assert any(problem.startswith(name) and value in problem for problem in problems), (name, told)
     assert "S3SFTP_AUTH__BAN_FAILURES" in told
     assert str(file) in told
-    assert "should be 'json' or 'logfmt'" in told
+    assert "should be 'auto', 'json', 'text' or 'logfmt'" in told
 
 
 def test_an_unknown_option_is_answered_with_the_nearest_known_one(tmp_path: Path) -> None:

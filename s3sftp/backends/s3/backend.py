@@ -14,6 +14,7 @@ from s3sftp.backends.contract import (
     Entry,
     FileInfo,
     Finish,
+    ObjectAddress,
     Place,
     Session,
     Upload,
@@ -48,7 +49,15 @@ from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.copying import ObjectCopier
 from s3sftp.backends.s3.write.late_attributes import AttributeUpdate, LateAttributes
 from s3sftp.backends.s3.write.uploads import S3Upload, UploadOperations
-from s3sftp.errors import Changed, NotFound, OtherStorage, PermissionDenied, StorageFailure, Unsupported
+from s3sftp.errors import (
+    Changed,
+    NotFound,
+    OtherStorage,
+    PermissionDenied,
+    StorageError,
+    StorageFailure,
+    Unsupported,
+)
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
 
@@ -240,6 +249,12 @@ class S3Backend(CompleteBackend):
                 files = sum(not line["Key"].endswith("/") for line in lines)
                 total += Amount(sum(int(line["Size"]) for line in lines), files)
         return total
+
+    def object_at(self, place: Place) -> ObjectAddress | None:
+        try:
+            return ObjectAddress(self.options.bucket, self._keys.key_of(place))
+        except StorageError:
+            return None
 
     async def open_file(
         self, place: Place, stop: int, session: Session

@@ -51,6 +51,11 @@ class ChunkSender:
         """The file once the storage has confirmed that it is visible, possibly before `finish` returns."""
         return self._upload.stored if self._upload is not None else None
 
+    @property
+    def checksum(self) -> str | None:
+        """See `Upload.checksum`."""
+        return self._upload.checksum if self._upload is not None else None
+
     async def begin(self, intent: WriteIntent) -> Upload:
         """Begin the backend's upload, once, and return it. Its `chunk_bytes` apply to the next chunk."""
         if self._upload is None:

@@ -230,6 +230,11 @@ class UploadPipeline:
         return self._sender.stored
 
     @property
+    def checksum(self) -> str | None:
+        """See `Upload.checksum`."""
+        return self._sender.checksum
+
+    @property
     def has_sent(self) -> bool:
         """See `ChunkSender.has_sent`."""
         return self._sender.has_sent

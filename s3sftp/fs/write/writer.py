@@ -132,6 +132,11 @@ class Writer:
         return self._stored or self._pipeline.stored
 
     @property
+    def checksum(self) -> str | None:
+        """See `Upload.checksum`."""
+        return self._pipeline.checksum
+
+    @property
     def is_untouched(self) -> bool:
         """Whether nothing was written, truncated or set, so that CLOSE does not change an existing file."""
         assembly, mode = self._assembly, self.mode

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Literal
@@ -17,6 +17,7 @@ Algorithm = Literal["crc32", "sha256", "md5", "none"]
 
 IN_THREAD_BYTES = 1 << 20
 
+_NAMES = {"ChecksumCRC32": "crc32", "ChecksumSHA256": "sha256", "ContentMD5": "md5"}
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31
 
@@ -65,6 +66,15 @@ def creation_fields(algorithm: Algorithm, scope: ChecksumScope) -> dict[str, str
         return {}
     whole = {"ChecksumType": "FULL_OBJECT"} if scope is ChecksumScope.WHOLE else {}
     return {"ChecksumAlgorithm": algorithm.upper(), **whole}
+
+
+def checksum_in(fields: Mapping[str, Any]) -> str | None:
+    """The checksum in the fields of a request, with its algorithm, such as `crc32:DUoRhQ==`; None if it has
+    none."""
+    for name, algorithm in _NAMES.items():
+        if name in fields:
+            return f"{algorithm}:{fields[name]}"
+    return None
 
 
 def crc_text(crc: int) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from s3sftp.backends.s3.checksums.digest import ChecksumScope, crc_of_parts, crc_text
+from s3sftp.backends.s3.checksums.digest import ChecksumScope, checksum_in, crc_of_parts, crc_text
 from s3sftp.backends.s3.checksums.fallback import is_checksum_mismatch
 from s3sftp.backends.s3.client import Answer, S3Client
 from s3sftp.backends.s3.errors import has_code, is_refusal, request_error_behind
@@ -69,7 +69,7 @@ async def complete_parts(
 
     proof = await _proof(client, begun, parts, size) if with_checksums else {}
     try:
-        return await send(proof)
+        return replace(await send(proof), checksum=checksum_in(proof))
     except StorageError as error:
         _check_part_sizes(client, error, parts)
         refused = error

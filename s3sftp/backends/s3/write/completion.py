@@ -34,6 +34,8 @@ class CompletedWrite:
     version: str | None
     written_at: float | None
     """When it was written, in seconds of the store's clock."""
+    checksum: str | None = None
+    """That of the whole object, which the store has verified, as in `Upload.checksum`."""
 
 
 async def complete_write(

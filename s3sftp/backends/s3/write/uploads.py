@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from dataclasses import replace
 
 from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends.s3.checksums.digest import checksum_in
 from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.errors import has_status, is_condition_refusal
@@ -230,6 +232,7 @@ class UploadOperations:
                 upload.mode = upload.mode if finish.mode is None else finish.mode
                 completed = await self._put_file(upload, tail, conditions)
             mtime = completed.written_at if upload.mtime is None else upload.mtime
+            upload.checksum = completed.checksum
             upload.stored = info = FileInfo.file(finish.size, mtime, completed.version, upload.mode)
             # without a time in its metadata, it has that of the upload, which only the store knows
             change.left(info, written_head(upload.fields(), info), time_unknown=upload.mtime is None)
@@ -251,7 +254,7 @@ class UploadOperations:
         self, key: str, data: Buffer, write_id: str, fields: Fields, conditions: dict[str, str]
     ) -> CompletedWrite:
         """Send one PutObject. Does not change the cache."""
-        completed, _ = await send_with_checksum(
+        completed, proof = await send_with_checksum(
             self._client,
             data,
             lambda proof: complete_write(
@@ -267,7 +270,7 @@ class UploadOperations:
                 **conditions,
             ),
         )
-        return completed
+        return replace(completed, checksum=checksum_in(proof.fields))
 
     async def whole(self, place: Place, key: str, data: Buffer, session: Session) -> FileInfo:
         """Store a whole file at once."""

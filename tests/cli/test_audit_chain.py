@@ -1,0 +1,123 @@
+"""The chained audit log of a running server, and the command that verifies it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from testbed.s3_store import Store
+from tests.cli.command_process import s3sftp, write_key_pair
+from tests.cli.test_audit import Audited
+from tests.support.server import Server
+from tests.telemetry.test_audit_chain import logrotate, logs_in
+
+KEY = "4f1c" * 16
+
+
+@pytest.fixture
+async def chained(seaweed: Store, bucket: str, tmp_path: Path) -> AsyncIterator[Audited]:
+    key, audit = tmp_path / "key", tmp_path / "audit.log"
+    key.write_text(f"{KEY}\n")
+    key.chmod(0o644)
+    options: dict[str, dict[str, object]] = {
+        "audit": {"output": str(audit), "chain": True, "chain_key_file": str(key)},
+        "server": {"workers": 2},
+    }
+    server = Server(tmp_path / "server", seaweed, bucket, options)
+    try:
+        await server.astart()
+        yield Audited(server, tmp_path, audit)
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def verified(*words: object) -> subprocess.CompletedProcess[str]:
+    return s3sftp("audit", "verify", *map(str, words))
+
+
+async def test_the_log_of_a_server_is_whole_over_rotations_and_starts_and_its_end_is_in_the_ordinary_log(
+    chained: Audited, tmp_path: Path
+) -> None:
+    server = chained.server
+    for _ in range(2):
+        assert await chained.sftp("ls\n") == 0
+        await chained.until("login.accepted")
+        await asyncio.to_thread(logrotate, tmp_path, "create", "compress")
+    server.terminate()
+    assert await server.ended() == 0
+    (tmp_path / "key").chmod(0o640)
+    await server.restart()
+    assert await chained.sftp("ls\n") == 0
+    server.terminate()
+    assert await server.ended() == 0
+    log = server.directory / "server.log"
+    done = await asyncio.to_thread(verified, *logs_in(tmp_path), "--key", tmp_path / "key", "--anchors", log)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\nlast hash: hmac-sha256:" in done.stdout
+    last = done.stdout.split()[-1]
+    assert last in [line["hash"] for line in server.events("audit.anchored")], "logged as the server ended"
+    done = await asyncio.to_thread(verified, *logs_in(tmp_path), "--key", tmp_path / "key", "--expect", last)
+    assert done.returncode == 0
+    assert [line["mode"] for line in server.events("audit.key_exposed")] == ["0644"]  # at the first start
+    assert KEY not in server.output()
+    assert KEY not in chained.audit.read_text()
+
+    lines = chained.audit.read_text().splitlines(keepends=True)
+    chained.audit.write_text("".join(lines[:-1]))
+    done = await asyncio.to_thread(verified, *logs_in(tmp_path), "--key", tmp_path / "key", "--anchors", log)
+    assert done.returncode == 1
+    assert f"no line has the hash {last}" in done.stderr
+    chained.audit.write_text("".join(line.replace('"alice"', '"bob"') for line in lines))
+    done = await asyncio.to_thread(verified, *logs_in(tmp_path), "--key", tmp_path / "key")
+    assert done.returncode == 1
+    number = next(number for number, line in enumerate(lines, 1) if '"alice"' in line)
+    assert done.stderr.startswith(f"{chained.audit}:{number}: was changed: ")
+
+
+def test_what_cannot_be_verified_is_told(tmp_path: Path) -> None:
+    (tmp_path / "plain.log").write_text('{"time": "2026-11-27", "event": "login.accepted"}\n')
+    done = verified(tmp_path / "plain.log")
+    assert (done.returncode, "no line has a chain" in done.stderr) == (1, True)
+    done = verified(tmp_path / "missing.log")
+    assert (done.returncode, "cannot be read: No such file" in done.stderr) == (1, True)
+    done = verified(tmp_path / "plain.log", "--key", tmp_path / "plain.log")
+    assert done.returncode == 1
+    done = verified(tmp_path / "plain.log", "--expect", "abc")
+    assert (done.returncode, "64 digits" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"S3SFTP_AUDIT__OUTPUT": "stdout", "S3SFTP_AUDIT__CHAIN": "true"}, "chain = true needs a file"),
+        ({"S3SFTP_AUDIT__CHAIN_KEY_FILE": "/etc/passwd"}, "chain_key_file needs chain = true"),
+        (
+            {
+                "S3SFTP_AUDIT__OUTPUT": "DIRECTORY/audit.log",
+                "S3SFTP_AUDIT__CHAIN": "true",
+                "S3SFTP_AUDIT__CHAIN_KEY_FILE": "DIRECTORY/no",
+            },
+            "audit.chain_key_file = ",
+        ),
+        (
+            {"S3SFTP_AUDIT__OUTPUT": "DIRECTORY/held", "S3SFTP_AUDIT__CHAIN": "true"},
+            "audit.chain = true: cannot",
+        ),
+    ],
+)
+def test_a_chain_that_cannot_be_kept_ends_the_start(
+    tmp_path: Path, options: dict[str, str], says: str
+) -> None:
+    (tmp_path / "held.chain").mkdir()
+    environ = {name: text.replace("DIRECTORY", str(tmp_path)) for name, text in options.items()}
+    environ["S3SFTP_LOCAL__ROOT"] = str(tmp_path)
+    write_key_pair(tmp_path / "key")
+    flags = ("--backend", "local", "--port", "0", "--state-dir", str(tmp_path / "state"))
+    flags += ("--user", "alice", "--authorized-keys", str(tmp_path / "key.pub"))
+    done = s3sftp("serve", *flags, **environ)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
