@@ -41,9 +41,11 @@ from s3sftp.sftp.pace import UserPace
 from s3sftp.sftp.quickack import quickack
 from s3sftp.sftp.request_metrics import RequestMetrics, operation_of_packet
 from s3sftp.sftp.request_runner import RequestRunner
+from s3sftp.sftp.request_spans import RequestSpans
 from s3sftp.sftp.send_queue import SendQueue
 from s3sftp.sftp.status import Status, error_packet, status_packet
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.options import TracingOptions
 
 _log = get_logger(__name__)
 
@@ -71,7 +73,13 @@ _OF_PATHS = frozenset(
 class SftpSession(asyncssh.SSHServerSession[bytes]):
     """The `sftp` subsystem on one channel, for asyncssh's `session_requested`, with `encoding=None`."""
 
-    def __init__(self, files: FileSystem, options: SftpOptions, pace: UserPace | None = None) -> None:
+    def __init__(
+        self,
+        files: FileSystem,
+        options: SftpOptions,
+        pace: UserPace | None = None,
+        tracing: TracingOptions = TracingOptions(),  # noqa: B008  frozen
+    ) -> None:
         """`pace`: how fast the user may be, with all sessions together. None: as fast as possible."""
         self._files = files
         self._options = options
@@ -81,7 +89,10 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._operations = Operations(files, self._handles, options)
         self._reader = PacketReader(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
         self._send_queue = SendQueue(self._touch)
-        self._runner = RequestRunner(files.session, options, self._send_queue, self._answered, self._continue)
+        self._spans = RequestSpans(files.session, tracing)
+        self._runner = RequestRunner(
+            files.session, options, self._send_queue, self._answered, self._spans, self._continue
+        )
         self._socket: Any = None
         self._reading_paused = False
         self._accepting = False
@@ -383,6 +394,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         await asyncio.gather(*(_contain(handle, partial(_let_go, why)) for handle in handles))
         for handle in handles:
             self._handles.remove(handle)
+        self._spans.end(reason)
         _log.info(
             "session.ended",
             reason=reason,
