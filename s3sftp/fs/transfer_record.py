@@ -95,7 +95,7 @@ class TransferRecord:
             {"file.path": str(path), "user.name": session.user, "session.id": session.session_id},
             parent=current_owner(),
         )
-        costs.transfer = self._span if self._span.is_on else None
+        costs.transfer = self._span.context if self._span.is_on else None
 
     @property
     def seconds(self) -> float:

@@ -12,10 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from s3sftp.telemetry.spans import OpenSpan
+from opentelemetry.context import Context
 
 # dollars per request: S3 Standard, us-east-1, list prices, without transfer and storage
 _WRITE = 0.005 / 1000
@@ -39,8 +37,9 @@ class Costs:
 
     requests: Counter[str] = field(default_factory=Counter)
     retries: int = 0
-    transfer: OpenSpan | None = None
-    """The span of the transfer whose account it is; None for other accounts, and while tracing is off."""
+    transfer: Context | None = None
+    """The context of the span of the transfer whose account it is; None for other accounts, and while tracing
+    is off."""
 
     def total(self) -> int:
         return sum(self.requests.values())
@@ -56,8 +55,8 @@ def charge(api: str, *, retry: bool = False) -> None:
         costs.retries += retry
 
 
-def current_transfer() -> OpenSpan | None:
-    """The span of the innermost transfer that is charged here; None while tracing is off."""
+def current_transfer() -> Context | None:
+    """That of the innermost transfer that is charged here; None while tracing is off."""
     for costs in reversed(_accounts.get()):
         if costs.transfer is not None:
             return costs.transfer

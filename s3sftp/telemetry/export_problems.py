@@ -1,7 +1,7 @@
 """Reports that exports fail: one line a minute, because OpenTelemetry's exporters log each attempt.
 
 an exporter logs ──► remembered ──► the reason in `tracing.export_failed` and `metrics.export_failed`
-the SDK logs     ──► `opentelemetry.problem`
+the SDK logs     ──► `tracing.sdk_problem`
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _SdkLog(logging.Handler):
             return
         suppressed = self._throttle.allow(record.name, time.monotonic())
         if suppressed is not None:
-            _log.warning("opentelemetry.problem", problem=record.getMessage(), suppressed=suppressed or None)
+            _log.warning("tracing.sdk_problem", problem=record.getMessage(), suppressed=suppressed or None)
 
 
 _sdk_log = _SdkLog()
