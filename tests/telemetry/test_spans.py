@@ -149,11 +149,14 @@ async def test_each_operation_is_one_span_below_its_session_below_its_connection
     assert {each.parent for each in requests} <= known
 
 
-async def test_the_parts_of_an_upload_belong_to_its_span_and_link_to_it(
-    seaweed: Store, bucket: str, tmp_path: Path, collector: Collector
+@pytest.mark.parametrize("mode", ["folded", "each"])
+async def test_what_a_transfer_sends_belongs_to_its_span_or_links_to_it(
+    mode: str, seaweed: Store, bucket: str, tmp_path: Path, collector: Collector
 ) -> None:
     size = 2 * PART_BYTES + 1000
-    async with Traced(seaweed, bucket, tmp_path, collector.url) as traced:
+    options: dict[str, dict[str, object]] = {"tracing": {"reads_and_writes": mode}}
+    queue = {"OTEL_BSP_MAX_QUEUE_SIZE": "10000"}  # a busy machine may export late
+    async with Traced(seaweed, bucket, tmp_path, collector.url, options, **queue) as traced:
         async with traced.client() as client:
             await client.put(b"/f", bytes(size))
             await client.get(b"/f")
@@ -176,6 +179,9 @@ async def test_the_parts_of_an_upload_belong_to_its_span_and_link_to_it(
     assert len({each.attributes["aws.s3.upload_id"] for each in [*parts, completion]}) == 1
     download = collector.span("sftp.download")
     assert download.attributes["s3sftp.bytes"] == size
+    # also those that had to wait
+    assert len(collector.spans("sftp.WRITE")) == (0 if mode == "folded" else -(-size // WRITE_BYTES))
+    assert bool(collector.spans("sftp.READ")) == (mode == "each")
     opening, *ahead = collector.spans("S3.GetObject")
     assert opening.parent == collector.spans("sftp.OPEN")[-1].id
     assert {each.parent for each in ahead} == {download.id}
