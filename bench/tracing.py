@@ -38,17 +38,23 @@ _WORKS = "small-put,small-get,put,get"
 
 
 class _Traced(S3Sftp):
-    """With all spans exported, or none."""
+    """With spans exported, or none.
+
+    `mode` is `off`, or `tracing.reads_and_writes`, a colon, and which part of the traces is sampled.
+    """
 
     def __init__(self, mode: str, endpoint: str) -> None:
         super().__init__(workers=1)
         self.name = mode
         self._variables = {"OTEL_SDK_DISABLED": "true"}
         if mode != "off":
+            folding, _, ratio = mode.partition(":")
             self._variables = {
+                "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+                "OTEL_TRACES_SAMPLER_ARG": ratio or "1",
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
                 "OTEL_BSP_SCHEDULE_DELAY": "300",  # milliseconds; all spans count, not those of the first 5 s
-                "S3SFTP_TRACING__READS_AND_WRITES": mode,
+                "S3SFTP_TRACING__READS_AND_WRITES": folding,
             }
 
     def command(self, site: Site) -> Command:
@@ -59,7 +65,7 @@ class _Traced(S3Sftp):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.tracing", description="What tracing costs.")
     parser.add_argument("--only", default=_WORKS, help="works, by comma; empty: none, only spans while off")
-    parser.add_argument("--modes", default="folded", help="of tracing.reads_and_writes, by comma")
+    parser.add_argument("--modes", default="folded,folded:0", help="by comma, such as each, folded:0.1")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sizes", default="", help="such as stream=256MiB,files=1000")
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
