@@ -10,26 +10,22 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.comparison import measured, scale_of
 from bench.environment import BenchEnvironment
-from bench.meter import Meter
 from bench.peers.peer import Command, Site
 from bench.peers.s3sftp import S3Sftp
-from bench.serving import serving
 from bench.sizes import QUICK, Sizes, changed
-from bench.stored_objects import Stored
-from bench.work import Task, Workload, works
+from bench.work import works
 from testbed.certificates import Authority
 from testbed.haproxy import Haproxy, Proxied
 from testbed.s3_store import Store
 
 _WORKS = "small-put,small-get,put,get"
-_GIB = 1 << 30
 
 
 class _Version(S3Sftp):
@@ -73,44 +69,14 @@ def main() -> None:
             for scheme in words.schemes.split(","):
                 case = _Case(work.name, scheme)
                 print(
-                    _line(case, _measured(environment, work, stores[scheme], versions, words.runs), sizes),
+                    _line(case, measured(environment, work, stores[scheme], versions, words.runs), sizes),
                     flush=True,
                 )
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
-def _measured(
-    environment: BenchEnvironment, work: Workload, store: Store, versions: list[_Version], runs: int
-) -> dict[str, list[float]]:
-    """Return the CPU seconds of each run, by version."""
-    seconds = defaultdict(list)
-    for run in range(runs):
-        for version in versions if run % 2 == 0 else reversed(versions):
-            seconds[version.name].append(_run(environment, work, store, version))
-    return seconds
-
-
-def _run(environment: BenchEnvironment, work: Workload, store: Store, version: _Version) -> float:
-    with (
-        environment.scratch() as scratch,
-        environment.place(version, work.seed, shared=not work.changes) as place,
-        serving(version, environment.site(place, scratch / "server", store)) as server,
-    ):
-        stored = Stored(environment, server, scratch)
-        task = Task(server, environment.material, scratch, stored.await_all, stored.check)
-        meter = Meter(server.process.pid)
-        meter.start()
-        try:
-            work.run(task)
-        except BaseException:
-            meter.cancel()
-            raise
-        return meter.stop()[0]
-
-
 def _line(case: _Case, seconds: dict[str, list[float]], sizes: Sizes) -> str:
-    small = case.work.startswith("small")
-    scale, unit = (1000 / sizes.files, "CPU ms a file") if small else (_GIB / sizes.stream, "CPU s a GiB")
+    scale, unit = scale_of(case.work, sizes)
     before, after = (min(seconds[name]) * scale for name in ("before", "after"))
     runs = "; ".join(f"{name} {' '.join(f'{s * scale:.2f}' for s in each)}" for name, each in seconds.items())
     return (

@@ -34,6 +34,7 @@ from s3sftp.sftp import HandlesOfUsers, Rates, SftpOptions, SftpSession, UserPac
 from s3sftp.ssh import ConnectionSource, Listener, ListenOptions, SshOptions, host_keys_in_thread
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
+from s3sftp.telemetry.options import TracingOptions
 from s3sftp.telemetry.periodic_gauges import sample_gauges
 
 _log = get_logger("s3sftp.server")
@@ -77,6 +78,7 @@ class Server:
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
         storages: Mapping[str, Backend] = NO_STORAGES,
+        tracing: TracingOptions | None = None,
     ) -> None:
         """Opens nothing yet.
 
@@ -90,7 +92,8 @@ class Server:
         protocol, and which are believed, as in `[listen]`.
         `on_committed`, `on_renamed`: async functions, or `Subscriber`s, one or several.
         `drain_timeout`: how long running transfers and waiting events may take at the end, in seconds.
-        `ssh`, `logins`, `sftp`, `files`: the options of the groups `[ssh]`, `[auth]`, `[sftp]`, `[files]`.
+        `ssh`, `logins`, `sftp`, `files`, `tracing`: the options of the groups `[ssh]`, `[auth]`, `[sftp]`,
+        `[files]`, `[tracing]`.
         `before_listening`: called once the storage has started; what it raises ends the start.
         `connection_source`, `uploads`, `handles`, `stored`, `rates`: for one of several workers: where
         connections come from, and the shared counters of each user's uploads and handles, of changed names,
@@ -118,6 +121,7 @@ class Server:
         self._logins = logins or AuthOptions()
         self._sftp = sftp or SftpOptions()
         self._files = files or FileOptions()
+        self._tracing = tracing or TracingOptions()
         self._before_listening = before_listening
         self._connection_source = connection_source
         self._uploads = uploads
@@ -203,7 +207,7 @@ class Server:
             limits = self._limits_of(identity)
             pace = self._paces.of(identity.user, _rates(limits))
             handles = self._handles.of(identity.user, limits.max_handles or 0)
-            return SftpSession(FileSystem(volume, tree, session), self._sftp, pace, handles)
+            return SftpSession(FileSystem(volume, tree, session), self._sftp, pace, handles, self._tracing)
 
         started.push_async_callback(volume.stop)
         await volume.start()

@@ -30,8 +30,11 @@ TAIL = """
 |---|---|
 | `OTEL_METRICS_EXPORTER` | `otlp`, `console` or another installed exporter, several by commas; `none`: off |
 | `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | where to; turns `otlp` on |
+| `OTEL_EXPORTER_OTLP_PROTOCOL` or `OTEL_EXPORTER_OTLP_METRICS_PROTOCOL` | `http/protobuf` (default), `grpc` |
 | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports, from 1 to 86400000; default 60000 |
 | `OTEL_SDK_DISABLED` | `true`: no metrics and no traces are exported |
+
+For gRPC install `s3sftp[otlp-grpc]`.
 
 The names are those of this page. Sums are cumulative, histograms have the bounds above. The one process that
 sees all workers exports them. Other variables (headers, time limits, compression, service name, resource) are

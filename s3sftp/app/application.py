@@ -110,6 +110,7 @@ class Application:
                 logins=options.auth,
                 sftp=options.sftp,
                 files=options.files,
+                tracing=options.tracing,
                 before_listening=self._check_storage,
                 other_descriptors=storage_descriptors(options) + (admin_descriptors(options) if alone else 0),
                 connection_source=context.connection_source if context else None,

@@ -53,7 +53,7 @@ from s3sftp.sftp import SftpOptions
 from s3sftp.shared_state import SharedStateOptions
 from s3sftp.ssh import ListenOptions, SshOptions
 from s3sftp.ssh.host_keys import load
-from s3sftp.telemetry.options import AuditOptions, LogOptions
+from s3sftp.telemetry.options import AuditOptions, LogOptions, TracingOptions
 
 _OTHER_SOURCES = ("dynamodb", "secrets_manager", "hook")
 """Groups of the sources of users beside the configuration."""
@@ -155,6 +155,7 @@ class ServerOptions(Options):
     sftp: SftpOptions = Field(default_factory=SftpOptions)
     log: LogOptions = Field(default_factory=LogOptions)
     audit: AuditOptions = Field(default_factory=AuditOptions)
+    tracing: TracingOptions = Field(default_factory=TracingOptions)
     server: ProcessOptions = Field(default_factory=ProcessOptions)
     admin: AdminOptions = Field(default_factory=AdminOptions)
 

@@ -24,7 +24,7 @@ from s3sftp.fs.upload_rules import UploadRules
 from s3sftp.fs.write.open_uploads import OpenUpload, OpenUploads
 from s3sftp.fs.write.writer import Writer
 from s3sftp.runtime.cancellation import run_to_completion
-from s3sftp.telemetry import Costs, charging, current_trace_context, get_logger
+from s3sftp.telemetry import Costs, charging, current_trace_context, get_logger, in_transfer
 from s3sftp.telemetry.metric_catalogue import RECEIVED_BYTES, SENT_BYTES
 from s3sftp.telemetry.metrics import Metrics
 
@@ -99,6 +99,7 @@ class OpenReader:
         if views:
             count = sum(map(len, views))
             self._transfer.bytes += count
+            self._transfer.requests += 1
             self._metrics.add(_SENT, count)
         return views
 
@@ -209,6 +210,7 @@ class OpenWriter(OpenUpload):
         with charging(self._transfer.costs):
             taken = self._writer.try_write(offset, data)
         if taken:
+            self._transfer.requests += 1
             self._metrics.add(_RECEIVED, len(data))
         return taken
 
@@ -225,6 +227,7 @@ class OpenWriter(OpenUpload):
                     self._refuse_size(len(data) + ((await self._writer.stat()).size if appends else offset))
                 await self._writer.write(offset, data)
         if received:
+            self._transfer.requests += 1
             self._metrics.add(_RECEIVED, len(data))
 
     async def read(self, offset: int, length: int) -> bytes:
@@ -476,7 +479,7 @@ class OpenWriter(OpenUpload):
         if self.over.is_set():
             return
         try:
-            with charging(self._transfer.costs):
+            with charging(self._transfer.costs), in_transfer():
                 await self._writer.abort()
         finally:
             self._end("aborted", why=FailureReason.REMOVED if self._removed is not None else why)

@@ -1,4 +1,4 @@
-"""Logs and counts each transfer when it ends. Hashing a file is logged only."""
+"""Logs, traces and counts each transfer when it ends. Hashing a file is not counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from s3sftp import errors
 from s3sftp.backends import ObjectAddress, Session
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.telemetry import Costs, get_logger
+from s3sftp.telemetry import Costs, current_owner, get_logger, open_span
 from s3sftp.telemetry.costs import dollars
 from s3sftp.telemetry.metric_catalogue import TRANSFERS
 from s3sftp.telemetry.metrics import Metrics
@@ -88,11 +88,19 @@ class TransferRecord:
         self.costs = costs
         self.path = path
         self.bytes = 0
+        self.requests = 0
+        """READs or WRITEs that moved bytes."""
         self._direction = direction
         self._session = session
         self._metrics = metrics
         self._located = located
         self._started = time.monotonic()
+        self._span = open_span(
+            f"sftp.{direction}",
+            {"file.path": str(path), "user.name": session.user, "session.id": session.session_id},
+            parent=current_owner(),
+        )
+        costs.transfer = self._span.context if self._span.is_on else None
 
     @property
     def seconds(self) -> float:
@@ -133,6 +141,25 @@ class TransferRecord:
             session=self._session.session_id,
             **_reason(error),
         )
+        if self._span.is_on:
+            self._end_span(outcome, size, error, why)
+
+    def _end_span(self, outcome: str, size: int, error: Exception | None, why: FailureReason | None) -> None:
+        result, reason = _counted_as(outcome, error, why)
+        self._span.set(
+            {
+                "file.path": str(self.path),
+                "file.size": size,
+                "s3sftp.bytes": self.bytes,
+                "s3sftp.requests": self.requests,
+                "s3sftp.s3_requests": self.costs.total(),
+                "s3sftp.s3_retries": self.costs.retries,
+                "s3sftp.result": result,
+                "s3sftp.reason": reason,
+            }
+        )
+        is_cut_off = result == "aborted" and reason != FailureReason.UNCHANGED
+        self._span.end(str(reason) if is_cut_off else error)
 
 
 def _address(address: ObjectAddress | None) -> dict[str, str]:

@@ -23,6 +23,7 @@ from s3sftp.fs import OpenReader
 from s3sftp.sftp.codec import Answer
 from s3sftp.sftp.request import ReadRequest, Request
 from s3sftp.sftp.request_log import RequestLog
+from s3sftp.sftp.request_spans import RequestSpans
 from s3sftp.sftp.scheduler import ScheduledRequest
 from s3sftp.sftp.status import error_packet
 from s3sftp.telemetry import StepwiseSpan
@@ -105,12 +106,14 @@ class OrderedReads:
     def __init__(
         self,
         log: RequestLog,
+        spans: RequestSpans,
         answered: Callable[[ScheduledRequest, Request, Answer | None], None],
         on_progress: Callable[[], None],
     ) -> None:
         """`answered` is called once for each READ, with None if it is given up. `on_progress` is called after
         READs that had to wait have been answered."""
         self._log = log
+        self._spans = spans
         self._answered = answered
         self._on_progress = on_progress
         self._queues: dict[OpenReader, deque[PendingRead]] = {}
@@ -181,8 +184,8 @@ class OrderedReads:
         """Run a step of a READ. Every exception becomes the status of this READ and affects no other."""
         request = pending.request
         try:
-            if first and self._log.logs_reads:
-                pending.steps = StepwiseSpan(f"sftp.{request.name}", self._log.attributes(request))
+            if first and (request.is_traced or self._log.logs_reads):
+                pending.steps = StepwiseSpan(self._spans.around(request))
             return step() if pending.steps is None else self._logged_step(request, pending.steps, step)
         except StorageError as error:
             return error_packet(request.request_id, error)

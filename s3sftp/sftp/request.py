@@ -82,7 +82,14 @@ class ReadRequest(TransferRequest):
         handle = self.handle
         claims = (on_handle(handle, exclusive=False),)
         return Request(
-            self.request_id, self.name, self, claims, handle.path, handle=handle, answer_bytes=self._length
+            self.request_id,
+            self.name,
+            self,
+            claims,
+            handle.path,
+            handle=handle,
+            answer_bytes=self._length,
+            size=self.most_bytes,
         )
 
     def begin(self) -> None:
@@ -142,6 +149,7 @@ class WriteRequest(TransferRequest):
             handle.path,
             handle=handle,
             answer_at_once=self.answer_at_once,
+            size=self.size,
         )
 
     async def _run(self) -> bytes:
@@ -174,6 +182,10 @@ class Request:
     """When the request arrived, on the event loop's clock."""
     changes: bool = False
     """The request changes names or attributes in the storage, so it is logged at level info."""
+    size: int = 0
+    """How many bytes of the file a READ or WRITE moves at most."""
+    is_traced: bool = True
+    """Whether it has a span of its own while tracing is on."""
     commits: bool = False
     """The request is the CLOSE of an upload: once it has arrived, a lost connection does not cancel it."""
 

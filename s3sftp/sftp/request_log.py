@@ -1,4 +1,4 @@
-"""Logs the requests of one session, and provides the attributes of their spans.
+"""Logs the requests of one session.
 
 A failed request is logged at the level of its kind:
 
@@ -24,7 +24,7 @@ from s3sftp.backends import Session
 from s3sftp.errors import StorageError
 from s3sftp.sftp.request import Request, TransferRequest
 from s3sftp.sftp.status import Status, status_of, status_packet
-from s3sftp.telemetry import Costs, get_logger, is_tracing
+from s3sftp.telemetry import Costs, get_logger
 from s3sftp.telemetry.event_tap import tap
 from s3sftp.telemetry.log_throttle import BurstAllowance
 
@@ -46,20 +46,13 @@ class RequestLog:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._allowance = BurstAllowance(_AT_ONCE, _SECONDS_FOR_ONE)
-        self.is_tracing = is_tracing()
-        """Whether requests are traced. Tracing and log level are fixed when the server starts."""
-        self.logs_reads = self.is_tracing or _log.is_enabled_for(logging.DEBUG)
-        """Whether each READ is logged or traced."""
+        self.logs_reads = _log.is_enabled_for(logging.DEBUG)
+        """Whether each READ is logged. The level is fixed when the server starts."""
 
-    def attributes(self, request: Request | TransferRequest) -> dict[str, str]:
-        """The attributes of a request's span; empty, to save the work, if tracing is off."""
-        if not self.is_tracing:
-            return {}
-        return {
-            "sftp.path": str(request.path or ""),
-            "enduser.id": self._session.user,
-            "session.id": self._session.session_id,
-        }
+    @staticmethod
+    def is_expected(request: Request, error: StorageError) -> bool:
+        """Whether clients send such requests as a matter of course, and expect them to fail."""
+        return _is_habit(request.name, error, changes=request.changes)
 
     def log(
         self, request: Request | TransferRequest, costs: Costs, error: StorageError | None = None

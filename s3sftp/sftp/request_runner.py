@@ -16,10 +16,11 @@ from s3sftp.sftp.ordered_reads import OrderedReads, ReadQueue
 from s3sftp.sftp.request import ReadRequest, Request, TransferRequest
 from s3sftp.sftp.request_log import RequestLog
 from s3sftp.sftp.request_metrics import RequestMetrics, operation_of
+from s3sftp.sftp.request_spans import RequestSpans
 from s3sftp.sftp.scheduler import ScheduledRequest, Scheduler
 from s3sftp.sftp.send_queue import SendQueue
 from s3sftp.sftp.status import error_packet
-from s3sftp.telemetry import Costs, charging, span
+from s3sftp.telemetry import Costs, charging, note_error
 
 Run = Callable[[], Awaitable[Answer]]
 _cancelled_is_failed = StrayCancellationGuard(
@@ -36,6 +37,7 @@ class RequestRunner:
         options: SftpOptions,
         send_queue: SendQueue,
         answered: RequestMetrics,
+        spans: RequestSpans,
         on_progress: Callable[[], None],
     ) -> None:
         """`on_progress` is called after a request has ended, when there may be room for another."""
@@ -50,7 +52,9 @@ class RequestRunner:
         self._reads = ReadQueue()
         self._log = RequestLog(session)
         self._logs_reads = self._log.logs_reads
-        self._ordered_reads = OrderedReads(self._log, self._read_ended, on_progress)
+        self._spans = spans
+        self._traces_transfers = spans.of_transfers
+        self._ordered_reads = OrderedReads(self._log, spans, self._read_ended, on_progress)
         self._stopping = False
         self._wanted: set[ScheduledRequest] = set()
         """The requests that continue although the session ends."""
@@ -77,17 +81,21 @@ class RequestRunner:
     def accept(self, request: Request | TransferRequest, packet_bytes: int, came_at: float) -> None:
         """Answer a request at once, or admit it.
 
-        `packet_bytes` is its size; it arrived at `came_at` on the event loop's clock. READs that are logged
-        or traced are always queued.
+        `packet_bytes` is its size; it arrived at `came_at` on the event loop's clock. READs that are logged,
+        and READs and WRITEs that have spans of their own, are always queued.
         """
         if isinstance(request, TransferRequest):
-            if not (request.handle.pending or (self._logs_reads and request.is_read)):
+            is_traced = self._traces_transfers and self._spans.is_due()
+            if not (request.handle.pending or is_traced or (self._logs_reads and request.is_read)):
                 answer = self._try_at_once(request, request.answer_at_once)
                 if answer is not None:
                     self._answered.count(request.operation, answer, self._clock() - came_at)
                     self._send_queue.put(answer)
                     return
             request = request.queued()
+            request.is_traced = is_traced
+            if is_traced:
+                request.answer_at_once = None
         request.packet_bytes = packet_bytes
         request.came_at = came_at
         self.admit(request)
@@ -238,10 +246,7 @@ class RequestRunner:
     ) -> Answer | None:
         """Run a request without a task if it need not wait. Returns the answer, else None."""
         try:
-            if not self._log.is_tracing:
-                return at_once()
-            with span(f"sftp.{request.name}", self._log.attributes(request)):
-                return at_once()
+            return at_once()
         except StorageError as error:
             self._log.log(request, Costs(), error)
             return error_packet(request.request_id, error)
@@ -250,17 +255,17 @@ class RequestRunner:
 
     async def _answer(self, request: Request, run: Run) -> Answer:
         """Run a request. Every exception becomes a status, except the cancellation of this task."""
-        traced = span(f"sftp.{request.name}", self._log.attributes(request))
-        with traced as current, charging(Costs()) as costs:
+        with self._spans.around(request) as current, charging(Costs()) as costs:
             try:
                 with _cancelled_is_failed:
                     answer = await run()
             except StorageError as error:
-                current.record_exception(error)
+                is_expected = self._log.is_expected(request, error)
+                self._spans.failed(current, error, is_expected=is_expected)
                 self._log.log(request, costs, error)
                 return error_packet(request.request_id, error)
             except Exception as error:
-                current.record_exception(error)
+                note_error(current, error)
                 return self.answer_to_unexpected(request.request_id, request.name)
             finally:
                 current.set_attribute("s3sftp.s3_requests", costs.total())
@@ -270,6 +275,7 @@ class RequestRunner:
     def log_refused(self, name: str, path: bytes, error: StorageError) -> None:
         """Log a request that was not admitted, see `RequestLog.log_refused`."""
         self._log.log_refused(name, path, error)
+        self._spans.refused(name, path, error)
 
     def answer_to_unexpected(self, request_id: int, name: str) -> bytes:
         """Log an unexpected exception and return the answer, see `RequestLog.answer_to_unexpected`."""

@@ -41,10 +41,12 @@ from s3sftp.sftp.pace import UserPace
 from s3sftp.sftp.quickack import quickack
 from s3sftp.sftp.request_metrics import RequestMetrics, operation_of_packet
 from s3sftp.sftp.request_runner import RequestRunner
+from s3sftp.sftp.request_spans import RequestSpans
 from s3sftp.sftp.send_queue import SendQueue
 from s3sftp.sftp.status import Status, error_packet, status_packet
 from s3sftp.sftp.user_handles import UserHandles
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.options import TracingOptions
 
 _log = get_logger(__name__)
 
@@ -78,6 +80,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         options: SftpOptions,
         pace: UserPace | None = None,
         of_user: UserHandles | None = None,
+        tracing: TracingOptions = TracingOptions(),  # noqa: B008  frozen
     ) -> None:
         """`pace`: how fast the user may be, with all sessions together. None: as fast as possible. `of_user`:
         how many handles the user has and may have, in all sessions together. None: no limit."""
@@ -91,7 +94,10 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._operations = Operations(files, self._handles, options)
         self._reader = PacketReader(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
         self._send_queue = SendQueue(self._touch)
-        self._runner = RequestRunner(files.session, options, self._send_queue, self._answered, self._continue)
+        self._spans = RequestSpans(files.session, tracing)
+        self._runner = RequestRunner(
+            files.session, options, self._send_queue, self._answered, self._spans, self._continue
+        )
         self._socket: Any = None
         self._reading_paused = False
         self._accepting = False
@@ -393,6 +399,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         await asyncio.gather(*(_contain(handle, partial(_let_go, why)) for handle in handles))
         for handle in handles:
             self._handles.remove(handle)
+        self._spans.end(reason)
         _log.info(
             "session.ended",
             reason=reason,

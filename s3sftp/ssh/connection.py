@@ -23,6 +23,7 @@ from s3sftp.auth import AuthGateway, Identity, Limits
 from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path
 from s3sftp.ssh.admission import TOO_MANY_SESSIONS, Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
+from s3sftp.ssh.connection_spans import ConnectionSpans
 from s3sftp.ssh.keepalive import Keepalive, TcpWatch
 from s3sftp.ssh.login import Login, LoginProof, certificate_fields
 from s3sftp.ssh.negotiation import agreement, mismatches, note_agreement
@@ -73,6 +74,7 @@ class SshConnection(SftpOnlyServer):
     def __init__(self, shared: ListenerContext) -> None:
         self._shared = shared
         self._id = secrets.token_hex(6)
+        self._spans = ConnectionSpans(self._id)
         self._conn: asyncssh.SSHServerConnection | None = None
         self._peer = ""
         self._is_proxys_own = False
@@ -139,6 +141,7 @@ class SshConnection(SftpOnlyServer):
             return
         self._signs.is_client = True
         self._admitted.version_received()
+        self._spans.identified(self._open_conn, self._admitted.peer)
         self._log_event("connection.identified", **self._admitted.peer.fields)
 
     def _check_for_header(self, begins: bytes) -> None:
@@ -191,7 +194,7 @@ class SshConnection(SftpOnlyServer):
         return self._login.take_partial_success()
 
     async def validate_password(self, username: str, password: str) -> bool:
-        return await self._login.password(username, password)
+        return await self._spans.attempt("password", username, self._login.password(username, password))
 
     async def change_password(self, username: str, old_password: str, new_password: str) -> bool:
         """Always refused, at the cost of a password check, so that it is no cheaper way to test passwords."""
@@ -204,13 +207,14 @@ class SshConnection(SftpOnlyServer):
         return _prompt(question)
 
     async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> Any:
-        if await self._login.response(username, responses):
+        response = self._login.response(username, responses)
+        if await self._spans.attempt("keyboard-interactive", username, response):
             return True
         question = self._login.following_question()
         return _prompt(question) if question is not None else False
 
     async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return await self._login.public_key(username, key)
+        return await self._spans.attempt("publickey", username, self._login.public_key(username, key))
 
     def auth_completed(self) -> None:
         proof, admitted = self._login.proof, self._admitted
@@ -249,6 +253,7 @@ class SshConnection(SftpOnlyServer):
 
     def _log_accepted(self, proof: LoginProof) -> None:
         self._count(LOGINS.row(proof.last_method, "accepted"))
+        self._spans.logged_in(proof.identity.user, proof.method)
         _log.info(
             "login.accepted",
             connection=self._id,
@@ -325,7 +330,8 @@ class SshConnection(SftpOnlyServer):
     def _open(self, identity: Identity, channel: Any) -> asyncssh.SSHServerSession[bytes]:
         """Open a session that the gate has counted."""
         try:
-            session = self._sessions.open(identity, self._describe(identity), channel)
+            with self._spans.current():
+                session = self._sessions.open(identity, self._describe(identity), channel)
         except BaseException:
             self._admitted_connection.close_session()
             raise
@@ -455,6 +461,7 @@ class SshConnection(SftpOnlyServer):
         elif self._counted is not None and not self._counted.done() and self._login.proof is not None:
             self._log_accepted(self._login.proof)  # the client has been told so, and left before the answer
         self._admitted.leave()
+        self._spans.end(self._open_conn.get_extra_info("client_version"), exc)
         self._log_event(
             "connection.closed",
             peer=self._peer,

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from opentelemetry.context import Context
+
 # dollars per request: S3 Standard, us-east-1, list prices, without transfer and storage
 _WRITE = 0.005 / 1000
 _READ = 0.0004 / 1000
@@ -35,6 +37,9 @@ class Costs:
 
     requests: Counter[str] = field(default_factory=Counter)
     retries: int = 0
+    transfer: Context | None = None
+    """The context of the span of the transfer whose account it is; None for other accounts, and while tracing
+    is off."""
 
     def total(self) -> int:
         return sum(self.requests.values())
@@ -48,6 +53,14 @@ def charge(api: str, *, retry: bool = False) -> None:
     for costs in _accounts.get():
         costs.requests[api] += 1
         costs.retries += retry
+
+
+def current_transfer() -> Context | None:
+    """That of the innermost transfer that is charged here; None while tracing is off."""
+    for costs in reversed(_accounts.get()):
+        if costs.transfer is not None:
+            return costs.transfer
+    return None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry.export_problems import export_problem, take_sdk_log
 from s3sftp.telemetry.instrument import Instrument, InstrumentKind, Point
 from s3sftp.telemetry.logs import get_logger
 from s3sftp.telemetry.metric_catalogue import CATALOGUE
@@ -49,6 +50,7 @@ def configure_exporting(metrics: Metrics, environ: Mapping[str, str]) -> Callabl
     seconds = _seconds(environ)
     from opentelemetry.sdk.resources import Resource  # late: a server that exports nothing needs no SDK
 
+    take_sdk_log()
     resource = Resource.create(identity(environ))
     exporting = _Exporting(metrics, [factory() for factory in factories], resource, seconds)
     exporting.start()
@@ -93,10 +95,12 @@ class _Exporting(threading.Thread):
     def _export(self) -> None:
         try:
             data = metrics_data(self._metrics, self._resource, self._began)
-            for exporter in self._exporters:
-                exporter.export(data)
+            results = [exporter.export(data).name for exporter in self._exporters]
         except Exception as error:  # whatever it is, the next export may succeed
             _log.warning("metrics.export_failed", error=f"{type(error).__name__}: {error}")
+        else:
+            if "FAILURE" in results:
+                _log.warning("metrics.export_failed", error=export_problem())
 
 
 def metrics_data(metrics: Metrics, resource: Resource, began: int) -> MetricsData:

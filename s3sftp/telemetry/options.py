@@ -1,4 +1,4 @@
-"""Options of the groups `[log]` and `[audit]`."""
+"""Options of the groups `[log]`, `[audit]` and `[tracing]`."""
 
 from __future__ import annotations
 
@@ -64,3 +64,13 @@ class AuditOptions(Options):
     def file(self) -> Path | None:
         """The file; None if there is none."""
         return Path(self.output) if self.output.startswith("/") else None
+
+
+class TracingOptions(Options):
+    """The spans for OpenTelemetry. Whether there are any, and where they go, is configured by the standard
+    variables `OTEL_…`."""
+
+    reads_and_writes: Literal["folded", "sampled", "each"] = "folded"
+    """Spans of READ and WRITE requests, of which a large file has thousands. `folded`: none; the span of the
+    transfer has their number and their bytes. `sampled`: one in a hundred of each session has a span too.
+    `each`: all of them, which costs much CPU."""

@@ -3,6 +3,7 @@
 OTEL_SDK_DISABLED=true                   off
 OTEL_<SIGNAL>_EXPORTER                   otlp, console, none, any installed exporter; several by commas
 OTEL_EXPORTER_OTLP[_<SIGNAL>]_ENDPOINT   its presence alone turns otlp on
+OTEL_EXPORTER_OTLP[_<SIGNAL>]_PROTOCOL   http/protobuf or grpc, which s3sftp[otlp-grpc] installs
 
 If none of them asks for tracing, no SDK is installed, and spans cost nothing. The SDK itself reads the other
 variables (service name, resource, sampler, batch sizes, headers, timeouts).
@@ -12,24 +13,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import trace
 
 from s3sftp import __version__
 from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry.export_problems import ReportedExporter, take_sdk_log
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 _FLUSH_SECONDS = 5.0
+_GRPC = "otlp_proto_grpc"
+_PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": _GRPC}
+"""Exporters by the protocol."""
 
 
 def configure_tracing(environ: Mapping[str, str]) -> Callable[[], None] | None:
     """Install the SDK if the environment asks for it. Returns a (blocking) function that flushes and stops
     it, or None.
 
-    Raises ConfigurationError: if a named exporter is not installed.
+    Raises ConfigurationError: if a named exporter is not installed, or the protocol is not known.
     """
     names = wanted_exporters("TRACES", environ)
     if not names:
@@ -40,15 +49,21 @@ def configure_tracing(environ: Mapping[str, str]) -> Callable[[], None] | None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    provider = TracerProvider(resource=Resource.create(identity(environ)), shutdown_on_exit=False)
+    take_sdk_log()
+    resource = Resource.create({**identity(environ), "process.pid": os.getpid()})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     for factory in factories:
-        provider.add_span_processor(BatchSpanProcessor(factory()))
+        exporter = cast("SpanExporter", ReportedExporter(factory()))
+        provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return provider.shutdown
 
 
 def wanted_exporters(signal: str, environ: Mapping[str, str]) -> list[str]:
-    """The names of the exporters for `TRACES` or `METRICS`."""
+    """The names of the exporters for `TRACES` or `METRICS`.
+
+    Raises ConfigurationError: if OTLP has a protocol that is not known.
+    """
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return []
     wanted = environ.get(f"OTEL_{signal}_EXPORTER", "").strip()
@@ -63,10 +78,14 @@ def wanted_exporters(signal: str, environ: Mapping[str, str]) -> list[str]:
 def _alias(name: str, signal: str, environ: Mapping[str, str]) -> str:
     if name != "otlp":
         return name
-    protocol = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get(
-        "OTEL_EXPORTER_OTLP_PROTOCOL"
-    )
-    return "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+    for variable in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        protocol = environ.get(variable, "").strip()
+        if protocol and protocol not in _PROTOCOLS:
+            known = " or ".join(_PROTOCOLS)
+            raise ConfigurationError([f"{variable} = {protocol[:40]!r}: should be {known}"])
+        if protocol:
+            return _PROTOCOLS[protocol]
+    return _PROTOCOLS["http/protobuf"]
 
 
 def load_exporter(signal: str, name: str) -> Callable[[], Any]:
@@ -78,6 +97,10 @@ def load_exporter(signal: str, name: str) -> Callable[[], Any]:
     for entry in entry_points(group=group, name=name):
         factory: Callable[[], Any] = entry.load()
         return factory
+    if name == _GRPC:
+        raise ConfigurationError(
+            ["OTLP by gRPC needs a package that is not installed: pip install 's3sftp[otlp-grpc]'"]
+        )
     known = ", ".join(sorted({entry.name for entry in entry_points(group=group)}))
     raise ConfigurationError(
         [f"OTEL_{signal}_EXPORTER: no exporter '{name}' is installed; installed: {known}"]

@@ -1,21 +1,36 @@
-"""OpenTelemetry spans that cost nothing while no SDK is installed."""
+"""OpenTelemetry spans that cost nothing while no SDK is installed.
+
+    span        around a block: an SFTP operation, a request to S3
+    OpenSpan    open for longer: a connection, a session, a transfer. Later code makes children of it
+
+A request to the storage is a child of the operation that sends it. What a transfer sends by itself (parts,
+ranges ahead of the reader) belongs to no operation, and is a child of the transfer's span. What an operation
+sends for a transfer has a link to that span.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from contextvars import copy_context
+from contextvars import Token, copy_context
 from typing import TypeVar
 
 from opentelemetry import trace
-from opentelemetry.trace import INVALID_SPAN, Span
+from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value, set_value
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation import set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
-from s3sftp.telemetry.costs import Costs, charging
+from s3sftp.errors import StorageError
+from s3sftp.telemetry.costs import Costs, charging, current_transfer
+from s3sftp.telemetry.logs import printable
 
 T = TypeVar("T")
+Attributes = Mapping[str, AttributeValue]
 _tracer = trace.get_tracer("s3sftp")
 _off = nullcontext(INVALID_SPAN)
+_OWNER = create_key("s3sftp-owner")
+"""The innermost OpenSpan of a context."""
 
 
 def is_tracing() -> bool:
@@ -23,18 +38,125 @@ def is_tracing() -> bool:
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
+class OpenSpan:
+    """A span that is open until `end`, and the context in which its children begin.
+
+    It is exported only when it ends. Its children do not wait for that.
+    """
+
+    __slots__ = ("_span", "context")
+
+    def __init__(self, span: Span, context: Context) -> None:
+        self._span = span
+        self.context = set_value(_OWNER, self, set_span_in_context(span, context))
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a span: tracing is on."""
+        return self is not NO_SPAN
+
+    def current(self) -> AbstractContextManager[Span]:
+        """Make it the current span of a block, which does not end it."""
+        return _Attached(self._span, self.context, ends=False) if self.is_on else _off
+
+    def set(self, attributes: Attributes) -> None:
+        if self._span.is_recording():
+            self._span.set_attributes(_printable(attributes))
+
+    def end(self, error: BaseException | str | None = None, *, is_failure: bool = True) -> None:
+        """End it. `error`: what went wrong, or its kind in a word; `is_failure`: that is not what clients
+        expect."""
+        if isinstance(error, str):
+            self._span.set_attribute("error.type", error)
+            self._span.set_status(Status(StatusCode.ERROR))
+        elif error is not None:
+            note_error(self._span, error, is_failure=is_failure)
+        self._span.end()
+
+
+NO_SPAN = OpenSpan(INVALID_SPAN, Context())
+"""The one that there is while tracing is off."""
+
+
+def open_span(
+    name: str,
+    attributes: Attributes | None = None,
+    *,
+    parent: OpenSpan | None = None,
+    start_time: int | None = None,
+) -> OpenSpan:
+    """Begin a span that ends later. Without a `parent` it is the root of a trace. `start_time` is in
+    nanoseconds since the epoch, if it began before now. Returns NO_SPAN while tracing is off."""
+    if not is_tracing():
+        return NO_SPAN
+    context = parent.context if parent is not None else Context()
+    given = _printable(attributes or {})
+    return OpenSpan(_tracer.start_span(name, context, attributes=given, start_time=start_time), context)
+
+
+def current_owner() -> OpenSpan | None:
+    """The innermost OpenSpan around the current operation."""
+    owner = get_value(_OWNER)
+    return owner if isinstance(owner, OpenSpan) else None
+
+
 def span(
     name: str,
-    attributes: Mapping[str, AttributeValue] | None = None,
-    kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+    attributes: Callable[[], Attributes] | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    *,
+    parent: OpenSpan | None = None,
 ) -> AbstractContextManager[Span]:
-    """A span around a block, child of the current one; a shared no-op while tracing is off.
+    """A span around a block; a shared no-op while tracing is off, when `attributes` is not called either.
 
-    An exception that leaves the block is recorded on the span and marks it as failed.
+    It is a child of `parent`, else of the current span, else of the transfer for which the block runs. An
+    exception that leaves the block marks it as failed. No span is made in a trace that is not sampled; the
+    block stays in that trace.
     """
     if not is_tracing():
         return _off
-    return _tracer.start_as_current_span(name, attributes=dict(attributes or {}), kind=kind)
+    context = get_current() if parent is None else parent.context
+    above = trace.get_current_span(context).get_span_context()
+    links: tuple[Link, ...] = ()
+    transfer = current_transfer() if kind is SpanKind.CLIENT and parent is None else None
+    if transfer is not None:
+        its = trace.get_current_span(transfer).get_span_context()
+        if not above.is_valid:
+            context, above = transfer, its
+        elif above != its:
+            links = (Link(its),)
+    if above.is_valid and not above.trace_flags.sampled:
+        # what all of OpenTelemetry's samplers decide for a child, at a fraction of the CPU
+        return _Attached(INVALID_SPAN, context, ends=False)
+    given = _printable(attributes() if attributes is not None else {})
+    begun = _tracer.start_span(name, context, kind, given, links)
+    return _Attached(begun, set_span_in_context(begun, context), ends=True)
+
+
+def without_span() -> AbstractContextManager[Span]:
+    """A block without a current span, whatever is current around it: its requests belong to its transfer."""
+    return _Attached(INVALID_SPAN, Context(), ends=False) if is_tracing() else _off
+
+
+def in_transfer() -> AbstractContextManager[Span]:
+    """A block whose tasks belong to the transfer for which it runs, and not to the current operation."""
+    transfer = current_transfer()
+    return _off if transfer is None else _Attached(INVALID_SPAN, transfer, ends=False)
+
+
+def note_error(current: Span, error: BaseException, *, is_failure: bool = True) -> None:
+    """Record the error's class and text, and the traceback of one that is not foreseen."""
+    if not current.is_recording():
+        return
+    current.set_attribute("error.type", type(error).__qualname__)
+    detail = getattr(error, "detail", None)
+    text = printable(f"{error} ({detail})" if detail else str(error))
+    if is_failure:
+        current.set_status(Status(StatusCode.ERROR, text))
+    elif text:
+        current.set_attribute("error.message", text)
+    if not isinstance(error, StorageError) and isinstance(error, Exception):
+        current.record_exception(error)
 
 
 def current_trace_context() -> Mapping[str, str]:
@@ -50,14 +172,15 @@ def current_trace_context() -> Mapping[str, str]:
 
 
 class StepwiseSpan:
-    """One span, child of the current one at its creation, and one account. Steps run inside both."""
+    """A span and an account for work that is done in steps. Steps run inside both."""
 
-    def __init__(self, name: str, attributes: Mapping[str, AttributeValue] | None = None) -> None:
+    def __init__(self, around: AbstractContextManager[Span]) -> None:
+        """`around`: the span, see `span`; it is entered now, and left by `end`."""
         self.costs = Costs()
         self._context = copy_context()
         self._around = ExitStack()
         self._span: Span = INVALID_SPAN
-        self._context.run(self._enter, name, attributes)
+        self._context.run(self._enter, around)
 
     def run(self, step: Callable[[], T]) -> T:
         """Run a step. Tasks that it creates also belong to the span and are charged to the account."""
@@ -66,10 +189,40 @@ class StepwiseSpan:
     def end(self, error: Exception | None = None) -> None:
         """End the span: the work is done, or has failed with `error`."""
         if error is not None:
-            self._span.record_exception(error)
+            note_error(self._span, error)
         self._span.set_attribute("s3sftp.s3_requests", self.costs.total())
         self._context.run(self._around.close)
 
-    def _enter(self, name: str, attributes: Mapping[str, AttributeValue] | None) -> None:
-        self._span = self._around.enter_context(span(name, attributes))
+    def _enter(self, around: AbstractContextManager[Span]) -> None:
+        self._span = self._around.enter_context(around)
         self._around.enter_context(charging(self.costs))
+
+
+class _Attached(AbstractContextManager[Span]):
+    """Makes a span the current one of a block."""
+
+    __slots__ = ("_context", "_ends", "_span", "_token")
+
+    def __init__(self, span: Span, context: Context, *, ends: bool) -> None:
+        self._span = span
+        self._context = context
+        self._ends = ends
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> Span:
+        self._token = attach(self._context)
+        return self._span
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if self._token is not None:
+            detach(self._token)
+        if self._ends:
+            if isinstance(error, Exception):
+                note_error(self._span, error)
+            self._span.end()
+
+
+def _printable(attributes: Attributes) -> dict[str, AttributeValue]:
+    """The attributes with texts as the log has them. One that is not UTF-8 would fail the export of all spans
+    of its batch, and long ones could fill memory while the collector is down."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in attributes.items()}

@@ -13,6 +13,7 @@ from s3sftp.backends import CompleteBackend, Session
 from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage
 from s3sftp.sftp import Rates, SftpOptions, SftpSession, UserPaces
 from s3sftp.telemetry.metrics import Metrics
+from s3sftp.telemetry.options import TracingOptions
 from testbed.raw_client import RawSftpClient, wire
 from tests.support.logs import Event, Level, logging_as_served
 
@@ -26,6 +27,7 @@ class Serving:
     volume: OpenStorage
     options: SftpOptions
     prefix: str
+    tracing: TracingOptions = TracingOptions()  # noqa: RUF009  frozen
     rates: Rates = Rates()  # noqa: RUF009  frozen
     """What alice may do in a second; nobody else is limited."""
     port: int = 0
@@ -97,7 +99,7 @@ class _Door(asyncssh.SSHServer):
     def session_requested(self) -> SftpSession:
         serving = self._serving
         pace = serving.paces.of(self._user, serving.rates if self._user == "alice" else Rates())
-        session = SftpSession(serving.files(self._user), serving.options, pace)
+        session = SftpSession(serving.files(self._user), serving.options, pace, serving.tracing)
         self._serving.sessions.append(session)
         self._mine.append(session)
         return session
@@ -120,6 +122,7 @@ async def serving(
     prefix: str = "",
     rates: Rates = Rates(),  # noqa: B008  frozen
     log_level: Level | None = None,
+    tracing: TracingOptions = TracingOptions(),  # noqa: B008  frozen
 ) -> AsyncIterator[Serving]:
     """Serve a backend on a free port; afterwards everything must have been let go of.
 
@@ -127,7 +130,7 @@ async def serving(
     """
     volume = OpenStorage(backend, files or FileOptions())
     await volume.start()
-    running = Serving(volume, sftp or SftpOptions(), prefix, rates)
+    running = Serving(volume, sftp or SftpOptions(), prefix, tracing, rates)
     server = await asyncssh.listen(
         "127.0.0.1", 0, server_host_keys=[_host_key], server_factory=lambda: _Door(running), encoding=None
     )

@@ -12,7 +12,7 @@ import pytest
 from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
-from s3sftp.sftp import SftpOptions, request_runner
+from s3sftp.sftp import SftpOptions, request_spans
 from testbed.packets import (
     CLOSE,
     CREAT,
@@ -281,7 +281,7 @@ async def test_a_failure_around_a_request_is_answered_too(monkeypatch: pytest.Mo
     def broken(*_: object) -> NoReturn:
         raise RuntimeError("secret exporter address")
 
-    monkeypatch.setattr(request_runner, "span", broken)
+    monkeypatch.setattr(request_spans, "span", broken)
     async with serving(MemoryBackend({"f": b""})) as server, server.client() as client:
         reply = await client.request(STAT, string(b"/f"))
         assert reply.code == FAILURE

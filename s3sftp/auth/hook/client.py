@@ -12,13 +12,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import aiohttp
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.util.types import AttributeValue
 from yarl import URL
 
 from s3sftp.auth.hook.credentials import HookCredentials
 from s3sftp.auth.hook.options import MAX_CONNECTIONS, HookOptions
 from s3sftp.auth.hook.requests import HookRequest, Question, make_request, signature_headers
 from s3sftp.auth.sources.asking import SourceFailed, ask_repeatedly
-from s3sftp.telemetry.spans import current_trace_context
+from s3sftp.telemetry import current_trace_context, span
 
 MAX_ANSWER_BYTES = 64 << 10
 _UNAVAILABLE = (502, 503, 504)
@@ -55,11 +57,15 @@ class HookClient:
         """
         request = make_request(question, self._options)
         return await ask_repeatedly(
-            lambda: self._send(self._signed(request)),
+            lambda: self._attempt(request),
             limit=self._limit,
             retries=self._options.retries,
             count=self._count,
         )
+
+    async def _attempt(self, request: HookRequest) -> bytes:
+        with span(request.method, lambda: _attributes(request), SpanKind.CLIENT) as current:
+            return await self._send(self._signed(request), current)
 
     def _signed(self, request: HookRequest) -> HookRequest:
         """The request as it is sent: each repetition has a signature of its own time."""
@@ -68,7 +74,7 @@ class HookClient:
             more |= signature_headers(request, self._signing_key, int(time.time()))
         return replace(request, headers={**request.headers, **more})
 
-    async def _send(self, request: HookRequest) -> bytes:
+    async def _send(self, request: HookRequest, current: Span) -> bytes:
         try:
             async with self._session.request(
                 request.method,
@@ -77,6 +83,7 @@ class HookClient:
                 data=request.body or None,
                 allow_redirects=False,
             ) as response:
+                current.set_attribute("http.response.status_code", response.status)
                 _check_status(response)
                 return await _bounded_body(response)
         except aiohttp.ClientSSLError as error:
@@ -88,6 +95,16 @@ class HookClient:
         except (aiohttp.ClientError, OSError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise SourceFailed(problem, "no_answer", is_down=True, may_repeat=True) from None
+
+
+def _attributes(request: HookRequest) -> dict[str, AttributeValue]:
+    """Those of the request's span. The URL is none of them, because it may contain a secret."""
+    url = URL(request.url, encoded=True)
+    return {
+        "http.request.method": request.method,
+        "server.address": url.host or "",
+        "server.port": url.port or 0,
+    }
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 
 from s3sftp.backends.s3.botocore_client import make_client, prepared
 from s3sftp.backends.s3.credentials.assumed_role import RoleCredentials
@@ -39,6 +39,12 @@ from s3sftp.backends.s3.http.service_model import has_parameter
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.request_metrics import S3RequestMetrics
 from s3sftp.backends.s3.request_outcomes import RequestOutcomes
+from s3sftp.backends.s3.request_spans import (
+    endpoint_attributes,
+    note_answer,
+    note_failure,
+    request_attributes,
+)
 from s3sftp.backends.s3.requests.denied_lookups import DeniedLookups
 from s3sftp.backends.s3.requests.list_objects_v1 import list_page
 from s3sftp.backends.s3.requests.tagging import send_tagged
@@ -56,8 +62,6 @@ MAX_LISTINGS: Final = 4
 """Listing pages requested at once. Parsing a thousand keys blocks the event loop for a while."""
 _PAUSE_SECONDS: Final = 2.0
 """Pause before settings that could not be used are read again."""
-_EXPECTED_STATUSES: Final = frozenset({304, 404, 412})
-"""Statuses that are information and no failure: they do not mark a span as failed."""
 _MUTE_APIS: Final = frozenset({"HeadObject", "HeadBucket"})
 """Requests whose replies have no body, so that stale credentials look like any other refusal."""
 
@@ -93,6 +97,7 @@ class S3Client:
         self._server = ""
         """The Server header of the latest reply; some stores use several names."""
         self._client: Any = None
+        self._endpoint: dict[str, str | int] = {}
         self._making = asyncio.Lock()
         self._failed: CredentialSourceFailed | None = None
         self._failed_at = 0.0
@@ -136,6 +141,7 @@ class S3Client:
                 self._life.push_async_callback(made.credentials.close)
             self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
             self.features.is_at(made.client.meta.endpoint_url)
+            self._endpoint = endpoint_attributes(made.client.meta.endpoint_url)
             with suppress(BotoCoreError, OSError):  # each request tries to open the session again
                 await made.open()
             return self._client
@@ -235,16 +241,22 @@ class S3Client:
         self, api: str, parameters: Answer, attempt: int, deadline: float
     ) -> Answer | RequestError:
         left = deadline - asyncio.get_running_loop().time()
-        with span(f"S3.{api}", _attributes(api, parameters, attempt), SpanKind.CLIENT) as current:
+
+        def attributes() -> dict[str, str | int]:
+            return request_attributes(api, parameters, attempt) | self._endpoint
+
+        with span(f"S3.{api}", attributes, SpanKind.CLIENT) as current:
             try:
                 async with asyncio.timeout(attempt_limit(left, attempt, self.options.attempts)):
-                    return _proven(api, without_invalid_etags(await self._send(api, parameters)))
+                    answer = _proven(api, without_invalid_etags(await self._send(api, parameters)))
             except Exception as failure:
                 request_error = classify(api, failure)
                 if request_error is None:
                     raise
-                _note(current, request_error)
+                note_failure(current, request_error)
                 return request_error
+            note_answer(current, answer)
+            return answer
 
     async def _send(self, api: str, parameters: Answer) -> Answer:
         client = self._client or await self._made()
@@ -322,30 +334,3 @@ def _fresh(parameters: Answer) -> Answer:
     if "Body" in parameters:
         parameters["Body"].seek(0)
     return dict(parameters)
-
-
-def _attributes(api: str, parameters: Answer, attempt: int) -> dict[str, str | int]:
-    attributes: dict[str, str | int] = {
-        "rpc.system": "aws-api",
-        "rpc.service": "S3",
-        "rpc.method": api,
-        "aws.s3.bucket": parameters["Bucket"],
-    }
-    if "Key" in parameters:
-        attributes["aws.s3.key"] = parameters["Key"]
-    if "UploadId" in parameters:
-        attributes["aws.s3.upload_id"] = parameters["UploadId"]
-    if "PartNumber" in parameters:
-        attributes["aws.s3.part_number"] = parameters["PartNumber"]
-    if attempt > 1:
-        attributes["http.request.resend_count"] = attempt - 1
-    return attributes
-
-
-def _note(current: Span, request_error: RequestError) -> None:
-    """Record the error in the span."""
-    current.set_attribute("error.type", request_error.code or str(request_error.status))
-    if request_error.status:
-        current.set_attribute("http.response.status_code", request_error.status)
-    if request_error.status not in _EXPECTED_STATUSES:
-        current.set_status(Status(StatusCode.ERROR, str(request_error)))

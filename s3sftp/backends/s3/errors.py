@@ -214,6 +214,7 @@ class RequestError(Exception):
         message: str = "",
         date: str = "",
         server: str = "",
+        request_ids: tuple[str, str] = ("", ""),
     ) -> None:
         super().__init__(f"{api}: {code} {message}".rstrip())
         self.api = api
@@ -226,6 +227,8 @@ class RequestError(Exception):
         """The store's clock: the Date header of its reply."""
         self.server = server
         """The Server header of the reply."""
+        self.request_ids = request_ids
+        """`x-amz-request-id` and `x-amz-id-2` of the reply; empty if it has none."""
         self.unknown = meaning.unknown
         """Whether the store may have executed this attempt, or an earlier one of the same request."""
 
@@ -349,4 +352,5 @@ def _of_answer(api: str, response: Mapping[str, Any]) -> RequestError:
         message=str(said.get("Message", "")),
         date=headers.get("date", ""),
         server=headers.get("server", ""),
+        request_ids=(headers.get("x-amz-request-id", ""), headers.get("x-amz-id-2", "")),
     )

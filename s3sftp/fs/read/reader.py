@@ -23,7 +23,7 @@ from s3sftp.fs.options import FileOptions
 from s3sftp.fs.read.fetch import Fetch
 from s3sftp.fs.read.read_ahead import ReadAhead, Throughput, ThroughputSample
 from s3sftp.runtime.cancellation import StrayCancellationGuard
-from s3sftp.telemetry import Costs, charging
+from s3sftp.telemetry import Costs, charging, in_transfer
 
 OPEN_BYTES = 1 << 20
 """The bytes requested when a file is opened: all of most files, and little of a large one."""
@@ -251,7 +251,7 @@ class Reader:
     def _enter(self, fetch: Fetch, pieces: AsyncIterator[Buffer], began: float) -> None:
         self._fetches.append(fetch)
         self._budget.enter(self)
-        with charging(self.costs):
+        with charging(self.costs), in_transfer():
             fetch.task = asyncio.create_task(self._fill(fetch, pieces, began))
 
     async def _fill(self, fetch: Fetch, pieces: AsyncIterator[Buffer], began: float) -> None:

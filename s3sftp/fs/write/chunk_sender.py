@@ -16,6 +16,7 @@ from s3sftp.backends.router import backend_at
 from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.runtime.buffer_pool import BufferPool
+from s3sftp.telemetry import in_transfer
 
 _Work = Callable[[Upload], Coroutine[Any, Any, None]]
 
@@ -140,7 +141,8 @@ class ChunkSender:
 
     def _launch(self, work: _Work, upload: Upload, chunk: Buffer) -> None:
         self.has_sent = True
-        self._starting = task = asyncio.create_task(self._run(work, upload))
+        with in_transfer():
+            self._starting = task = asyncio.create_task(self._run(work, upload))
         self._running.add(task)
         task.add_done_callback(partial(self._done, chunk))
 
