@@ -8,10 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from s3sftp.app.operation_trial import OperationTrial, parse_operation
+from s3sftp.auth import Identity
 from s3sftp.backends import Amount, Place, Session, Usage
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import ConfigurationError, NoSpace, StorageFailure
 from s3sftp.fs import (
+    AccessRules,
     FileOptions,
     FileSystem,
     Mount,
@@ -21,6 +24,7 @@ from s3sftp.fs import (
     Quota,
     SharedQuotaCounts,
     WriteMode,
+    rights_of,
 )
 from s3sftp.fs.quota import QuotaLedger
 from s3sftp.fs.quota.quotas import Counts, Tally, reconciled, size_text
@@ -390,6 +394,29 @@ async def test_usage_is_that_of_the_quota_with_the_least_room(backend: Waiting) 
     assert (await files.usage(path("/"))).used_bytes == 90, "what is on its way counts"
     await upload.abort()
     assert await files.usage(path("/")) == Usage(100, 60)
+
+
+async def test_who_may_only_write_does_not_learn_how_much_others_have_stored(backend: Waiting) -> None:
+    rules = AccessRules(rights_of("drop-box"))
+    mounts = Mounts.of(None, mounts=(Mount("/in", "acme/", rules=rules, quota=Quota(61)),))
+    files = FileSystem(OpenStorage(backend, FileOptions()), mounts, Session("acme"))
+    assert (await files.usage(path("/in"))).total_bytes is None
+    with pytest.raises(NoSpace, match=r"^quota exceeded: at most 61 bytes may be stored here$"):
+        await write(files, "/in/new", NEW, data=bytes(2))
+
+
+async def test_a_dry_run_says_what_a_quota_would_refuse(backend: Waiting) -> None:
+    identity = Identity("acme", "acme/", quota=Quota(LIMIT))
+    trial = OperationTrial(backend, FileOptions(), identity, "192.0.2.1:1")
+    for text, state, rule in (
+        ("put /new 41", "refused", "quota.bytes: 100"),
+        ("put /new 40", "allowed", None),
+        ("put /a 80", "allowed", None),
+        ("rm /a", "allowed", None),
+    ):
+        tried = await trial.run(parse_operation(text))
+        assert (tried.state, tried.rule) == (state, rule), text
+    assert backend.contents() == {key: bytes(data) for key, data in SEEDS.items()}
 
 
 async def test_a_refusal_is_counted_in_the_metric_of_limits(backend: Waiting) -> None:

@@ -130,6 +130,13 @@ class QuotaBackend(BackendInFront):
                 async with self._ledger.changing((hold, change)):
                     return await self.behind.write_file(place, data, session)
 
+    async def require_room(self, place: Place, size: int, session: Session) -> None:
+        """Raises NoSpace: if there is no room for a file of this size, in bytes, at a place."""
+        hold = self._hold(self._ledger.covering(place), session)
+        await hold.ready()
+        await hold.set_to((Amount(size, 1) - await self._stored_at(place, session)).above_zero)
+        await hold.end()
+
     async def _sent(self, upload: Upload, count: int, session: Session) -> None:
         """Hold what an upload has sent, as far as it is more than what it replaces."""
         begun = self._begun.get(id(upload))
