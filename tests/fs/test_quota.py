@@ -286,7 +286,7 @@ async def test_a_count_that_is_old_is_renewed_beside_the_change(backend: Waiting
     counted = ledger.counted(Place((b"acme",)))
     while counted.counting is not None:
         await asyncio.sleep(0)
-    assert (await ledger.tally(counted)).stored == Amount(92, 4)
+    assert (await ledger.counter.tally(counted)).stored == Amount(92, 4)
 
 
 async def test_after_a_change_with_an_unknown_end_it_is_counted_again(backend: Waiting) -> None:
@@ -310,7 +310,7 @@ async def test_after_a_change_with_an_unknown_end_it_is_counted_again(backend: W
     counted = ledger.counted(Place((b"acme",)))
     while counted.counting is not None:
         await asyncio.sleep(0)
-    assert (await ledger.tally(counted)).stored == Amount(20, 1)
+    assert (await ledger.counter.tally(counted)).stored == Amount(20, 1)
 
 
 def tally(stored: int | None, **counts: Amount | int) -> Tally:
