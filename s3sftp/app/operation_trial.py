@@ -79,7 +79,9 @@ async def _write(files: FileSystem, operation: WantedOperation, mode: WriteMode)
     try:
         if operation.size is not None:
             present = await upload.stat() if mode.append else None
-            upload.rules.refuse_size(operation.size + (present.size if present else 0))
+            size = operation.size + (present.size if present else 0)
+            upload.rules.refuse_size(size)
+            await files.require_room(upload, size)
         await upload.write(0, b"\0")
     except BaseException:
         await upload.abort()
@@ -231,6 +233,7 @@ class OperationTrial:
             return TriedOperation(operation, state, str(error), error.rule, error.detail)
         finally:
             await volume.wait_for_adopted()
+            await volume.quotas.stop()
         return TriedOperation(operation, "allowed", stored_as=stored_as)
 
 

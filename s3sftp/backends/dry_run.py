@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from s3sftp.backends.contract import (
+    Amount,
     Buffer,
     CompleteBackend,
     Entry,
@@ -99,6 +100,9 @@ class DryRunBackend(CompleteBackend):
 
     async def usage(self, place: Place, session: Session) -> Usage:
         return await self._storage.usage(place, session)
+
+    async def total_below(self, place: Place, session: Session) -> Amount:
+        return await self._storage.total_below(place, session)
 
     # ── pretended changes of names ──────────────────────────────────────────────────────────────────
 

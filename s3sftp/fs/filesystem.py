@@ -44,6 +44,7 @@ from s3sftp.fs.open_files import OpenReader, OpenWriter
 from s3sftp.fs.open_storage import OpenStorage
 from s3sftp.fs.own_files import OwnFile
 from s3sftp.fs.paths import VirtualPath
+from s3sftp.fs.quota import QuotaBackend
 from s3sftp.fs.read.reader import OPEN_BYTES, Reader
 from s3sftp.fs.rights import Right
 from s3sftp.fs.upload_rules import UploadRules, upload_rules
@@ -503,11 +504,19 @@ class FileSystem:
         return await self._hashing.hashes(source.path, source.place, source.info, wanted, most_bytes)
 
     async def usage(self, path: VirtualPath) -> Usage:
+        """How full the storage is at a path, or the user's quota there. Who may not see what is there does
+        not learn how much others have stored."""
         mounts = self._mounts
         if mounts.is_virtual(path):
             return Usage()
         resolve = mounts.place_of_own if mounts.is_fixed(path) else mounts.place_to_look_at
-        return await self._backend.usage(resolve(path), self.session)
+        backend = self._backend if mounts.rules.at(path).sees else self.shared.backend
+        return await backend.usage(resolve(path), self.session)
+
+    async def require_room(self, upload: OpenWriter, size: int) -> None:
+        """Raises NoSpace: if a quota has no room for an upload of this size, in bytes."""
+        if isinstance(self._backend, QuotaBackend):
+            await self._backend.require_room(upload.place, size, self.session)
 
     async def _remove_stored(self, place: Place) -> list[OpenWriter]:
         """Remove a stored file. Returns the uploads that are to be given up with it.

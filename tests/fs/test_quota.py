@@ -8,10 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from s3sftp.app.operation_trial import OperationTrial, parse_operation
+from s3sftp.auth import Identity
 from s3sftp.backends import Amount, Place, Session, Usage
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import ConfigurationError, NoSpace, StorageFailure
 from s3sftp.fs import (
+    AccessRules,
     FileOptions,
     FileSystem,
     Mount,
@@ -21,6 +24,7 @@ from s3sftp.fs import (
     Quota,
     SharedQuotaCounts,
     WriteMode,
+    rights_of,
 )
 from s3sftp.fs.quota import QuotaLedger
 from s3sftp.fs.quota.quotas import Counts, Tally, reconciled, size_text
@@ -282,7 +286,7 @@ async def test_a_count_that_is_old_is_renewed_beside_the_change(backend: Waiting
     counted = ledger.counted(Place((b"acme",)))
     while counted.counting is not None:
         await asyncio.sleep(0)
-    assert (await ledger.tally(counted)).stored == Amount(92, 4)
+    assert (await ledger.counter.tally(counted)).stored == Amount(92, 4)
 
 
 async def test_after_a_change_with_an_unknown_end_it_is_counted_again(backend: Waiting) -> None:
@@ -306,7 +310,7 @@ async def test_after_a_change_with_an_unknown_end_it_is_counted_again(backend: W
     counted = ledger.counted(Place((b"acme",)))
     while counted.counting is not None:
         await asyncio.sleep(0)
-    assert (await ledger.tally(counted)).stored == Amount(20, 1)
+    assert (await ledger.counter.tally(counted)).stored == Amount(20, 1)
 
 
 def tally(stored: int | None, **counts: Amount | int) -> Tally:
@@ -361,12 +365,13 @@ async def test_what_a_dead_worker_held_is_free_and_what_it_stored_counts(
 async def test_more_places_than_there_is_room_for_are_counted_by_each_process_alone(
     columns: list[SharedCounters],
 ) -> None:
-    counts, other = map(SharedQuotaCounts, columns)
-    for number in range(6000):
+    counts, other = (SharedQuotaCounts(each.part(0, 64 * 16)) for each in columns)
+    for number in range(100):
         await counts.add(f"place {number}", Counts(held=A(number, 1)))
-    for number in range(6000):
+    for number in range(100):
         assert (await counts.add(f"place {number}", Counts())).counts.held == A(number, 1)
-    assert (await other.add("place 0", Counts())).counts.held == A(0, 1)
+    seen = [(await other.add(f"place {number}", Counts())).counts.held.files for number in range(100)]
+    assert 40 <= sum(seen) <= 64
 
 
 # ── what others see ─────────────────────────────────────────────────────────────────────────────────────
@@ -390,6 +395,29 @@ async def test_usage_is_that_of_the_quota_with_the_least_room(backend: Waiting) 
     assert (await files.usage(path("/"))).used_bytes == 90, "what is on its way counts"
     await upload.abort()
     assert await files.usage(path("/")) == Usage(100, 60)
+
+
+async def test_who_may_only_write_does_not_learn_how_much_others_have_stored(backend: Waiting) -> None:
+    rules = AccessRules(rights_of("drop-box"))
+    mounts = Mounts.of(None, mounts=(Mount("/in", "acme/", rules=rules, quota=Quota(61)),))
+    files = FileSystem(OpenStorage(backend, FileOptions()), mounts, Session("acme"))
+    assert (await files.usage(path("/in"))).total_bytes is None
+    with pytest.raises(NoSpace, match=r"^quota exceeded: at most 61 bytes may be stored here$"):
+        await write(files, "/in/new", NEW, data=bytes(2))
+
+
+async def test_a_dry_run_says_what_a_quota_would_refuse(backend: Waiting) -> None:
+    identity = Identity("acme", "acme/", quota=Quota(LIMIT))
+    trial = OperationTrial(backend, FileOptions(), identity, "192.0.2.1:1")
+    for text, state, rule in (
+        ("put /new 41", "refused", "quota.bytes: 100"),
+        ("put /new 40", "allowed", None),
+        ("put /a 80", "allowed", None),
+        ("rm /a", "allowed", None),
+    ):
+        tried = await trial.run(parse_operation(text))
+        assert (tried.state, tried.rule) == (state, rule), text
+    assert backend.contents() == {key: bytes(data) for key, data in SEEDS.items()}
 
 
 async def test_a_refusal_is_counted_in_the_metric_of_limits(backend: Waiting) -> None:

@@ -129,7 +129,7 @@ class World:
             for names, quota in PLACES.items():
                 ledger = volume.quotas
                 place = ledger.counted(Place(tuple(name.encode() for name in names)))
-                tally = await ledger.tally(place)
+                tally = await ledger.counter.tally(place)
                 if tally.stored is None:
                     continue
                 assert tally.stored == self.counted(*names), names

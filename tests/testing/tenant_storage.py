@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from s3sftp.backends import Entry, FileInfo, Place, Session
+from s3sftp.backends import Amount, Entry, FileInfo, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.operations import OPERATIONS, Operation
 from s3sftp.errors import NotFound
@@ -32,6 +32,9 @@ class Tenants(MemoryBackend):
         with suppress(NotFound) if place.is_root else nullcontext():
             async for page in super().list_dir(self.within(place, session), session):
                 yield page
+
+    async def total_below(self, place: Place, session: Session) -> Amount:
+        return await super().total_below(self.within(place, session), session)
 
 
 def _within(operation: Operation) -> Callable[..., Any]:

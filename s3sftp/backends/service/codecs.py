@@ -8,7 +8,7 @@
     Finish         map     size, mtime, base_kept
     Page           map     entries, cursor
     UploadStarted  map     chunk_bytes, min_chunk_bytes, parallel_chunks, keep_unit_bytes
-    Usage          map     total_bytes, used_bytes
+    Usage          map     total_bytes, used_bytes, total_files, used_files
 
 A key that a map lacks is nil, or the type's default; additional keys are ignored. Any other mismatch is a
 `MalformedMessage`.
@@ -234,13 +234,16 @@ def of_begun(begun: UploadStarted) -> _Map:
     return {name: getattr(begun, name) for name in _BEGUN}
 
 
+_USAGE = ("total_bytes", "used_bytes", "total_files", "used_files")
+
+
 def usage(value: object) -> Usage:
     given = _map(value)
-    return Usage(_natural_or_nil(given.get("total_bytes")), _natural_or_nil(given.get("used_bytes")))
+    return Usage(*(_natural_or_nil(given.get(name)) for name in _USAGE))
 
 
 def of_usage(usage: Usage) -> _Map:
-    return {"total_bytes": usage.total_bytes, "used_bytes": usage.used_bytes}
+    return {name: getattr(usage, name) for name in _USAGE}
 
 
 # by type

@@ -3,7 +3,9 @@
 quotas       what a quota is, when it is exceeded, and how a count by listing corrects what is known. Pure.
 counters     the protocol of the numbers that all workers share
 shared_counts    these numbers in the memory of the workers
-ledger       counts by listing when it must; admits, books or takes back each change
+counting     counts by listing when it must
+holds        what is held until a change is booked
+ledger       which places are counted; admits, books or takes back each change
 backend      what a session with a quota stores through: finds out what each change adds and takes away
 """
 

@@ -31,7 +31,9 @@ from s3sftp.backends import (
 )
 from s3sftp.backends.in_front import BackendInFront
 from s3sftp.errors import NoSpace, StorageError
-from s3sftp.fs.quota.ledger import Change, CountedPlace, Hold, QuotaLedger, hold_for
+from s3sftp.fs.quota.counting import CountedPlace
+from s3sftp.fs.quota.holds import Change, Hold
+from s3sftp.fs.quota.ledger import QuotaLedger
 from s3sftp.fs.quota.quotas import PlacedQuota, Quota
 from s3sftp.telemetry.metric_catalogue import LIMITS_REACHED
 from s3sftp.telemetry.metrics import Metrics
@@ -68,7 +70,7 @@ class QuotaBackend(BackendInFront):
         self._begun: dict[int, _Begun] = {}
 
     def _hold(self, places: Iterable[CountedPlace], session: Session) -> Hold:
-        return hold_for(self._ledger, places, self._limits, session)
+        return self._ledger.hold(places, self._limits, session)
 
     # ── uploads ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -130,6 +132,13 @@ class QuotaBackend(BackendInFront):
                 async with self._ledger.changing((hold, change)):
                     return await self.behind.write_file(place, data, session)
 
+    async def require_room(self, place: Place, size: int, session: Session) -> None:
+        """Raises NoSpace: if there is no room for a file of this size, in bytes, at a place."""
+        hold = self._hold(self._ledger.covering(place), session)
+        await hold.ready()
+        await hold.set_to((Amount(size, 1) - await self._stored_at(place, session)).above_zero)
+        await hold.end()
+
     async def _sent(self, upload: Upload, count: int, session: Session) -> None:
         """Hold what an upload has sent, as far as it is more than what it replaces."""
         begun = self._begun.get(id(upload))
@@ -156,12 +165,12 @@ class QuotaBackend(BackendInFront):
             quota = self._limits.get(counted)
             if not quota:
                 continue
-            await self._ledger.begin(counted, session)
+            await self._ledger.counter.begin(counted, session)
             limit = await self._full(counted, quota)
             if limit is None or intent.base is not None:
                 continue
             if intent.exclusive or await self._stored_at(place, session) == _NOTHING:
-                if await self._ledger.renew(counted, session):
+                if await self._ledger.counter.renew(counted, session):
                     limit = await self._full(counted, quota)
                 if limit is not None:
                     with _counting_refusals(self._metrics):
@@ -169,7 +178,7 @@ class QuotaBackend(BackendInFront):
 
     async def _full(self, counted: CountedPlace, quota: Quota) -> str | None:
         """The limit that leaves no room for another file, as far as is known."""
-        tally = await self._ledger.tally(counted)
+        tally = await self._ledger.counter.tally(counted)
         return None if tally.stored is None else quota.full(tally.used)
 
     async def _replaced_by(self, begun: _Begun, finish: Finish, session: Session) -> Amount:
@@ -291,7 +300,7 @@ class QuotaBackend(BackendInFront):
         for counted in self._ledger.covering(place):
             quota = self._limits.get(counted)
             if quota:
-                used = (await self._ledger.ready(counted, session)).used
+                used = (await self._ledger.counter.ready(counted, session)).used
                 size = _tighter((usage.total_bytes, usage.used_bytes), (quota.bytes, used.bytes))
                 files = _tighter((usage.total_files, usage.used_files), (quota.files, used.files))
                 usage = Usage(*size, *files)

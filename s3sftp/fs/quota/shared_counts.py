@@ -28,9 +28,8 @@ _WORDS: Final = 16
 _TAG, _FLEETING, _LASTING, _STORED, _COUNTED_AT = 0, 1, 8, 13, 15
 """Where an entry's fields begin."""
 _PLACES: Final = 8
-ENTRIES: Final = 1 << 12
-ROWS: Final = ENTRIES * _WORDS
-"""512 KiB for each worker, of which only what is used takes memory."""
+ROWS: Final = _WORDS << 14
+"""Room for 16 384 places: 2 MiB for each worker, of which only what is used takes memory."""
 _WRAP: Final = 1 << 64
 _MICRO: Final = 1_000_000
 
@@ -39,8 +38,9 @@ class SharedQuotaCounts:
     """The numbers of one server, as one process sees them."""
 
     def __init__(self, table: SharedCounters | None = None) -> None:
-        """`table` has `ROWS` rows; None: a table of this process alone."""
+        """`table` has `ROWS` rows, or fewer; None: a table of this process alone."""
         self._table = table or SharedCounters.alone(ROWS)
+        self._sets = len(self._table) // (_WORDS * _PLACES)
         self._found: dict[tuple[str, int], tuple[SharedCounters, int]] = {}
         """Where the entries are, by place and column. An entry never moves."""
 
@@ -65,7 +65,7 @@ class SharedQuotaCounts:
     def worker_is_gone(self, column: int) -> None:
         """Forget what a worker that has ended was about to store."""
         numbers, columns = self._table.numbers, self._table.columns
-        for row in range(0, ROWS, _WORDS):
+        for row in range(0, len(self._table), _WORDS):
             if numbers[(row + _TAG) * columns + column]:
                 for word in range(row + _FLEETING, row + _LASTING):
                     numbers[word * columns + column] = 0
@@ -95,12 +95,18 @@ class SharedQuotaCounts:
             if found is not None:
                 yield (*found, found[0].column if found[0] is not self._table else column)
 
+    def _hashed(self, place: str) -> tuple[int, int]:
+        """The tag of a place, and the row of the first entry that it may have."""
+        digest = blake2b(place.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        tag = int.from_bytes(digest, "big") | 1
+        return tag, (tag >> 1) % self._sets * _PLACES * _WORDS
+
     def _own(self, place: str) -> tuple[SharedCounters, int]:
         column = self._table.column
         return self._found.get((place, column)) or self._find(place, column) or self._make(place, column)
 
     def _find(self, place: str, column: int) -> tuple[SharedCounters, int] | None:
-        tag, start = _hashed(place)
+        tag, start = self._hashed(place)
         for row in range(start, start + _PLACES * _WORDS, _WORDS):
             if self._table.in_column(row + _TAG, column) == tag:
                 self._found[place, column] = self._table, row
@@ -108,7 +114,7 @@ class SharedQuotaCounts:
         return None
 
     def _make(self, place: str, column: int) -> tuple[SharedCounters, int]:
-        tag, start = _hashed(place)
+        tag, start = self._hashed(place)
         for row in range(start, start + _PLACES * _WORDS, _WORDS):
             if not self._table.in_column(row + _TAG, column):
                 self._table.set(row + _TAG, tag)
@@ -117,13 +123,6 @@ class SharedQuotaCounts:
         alone = SharedCounters.alone(_WORDS)
         self._found[place, column] = alone, 0
         return alone, 0
-
-
-def _hashed(place: str) -> tuple[int, int]:
-    """The tag of a place, and the row of the first entry that it may have."""
-    digest = blake2b(place.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    tag = int.from_bytes(digest, "big") | 1
-    return tag, (tag >> 1) % (ENTRIES // _PLACES) * _PLACES * _WORDS
 
 
 def _fleeting(counts: Counts) -> tuple[int, ...]:

@@ -75,7 +75,7 @@ ANSWERS: dict[str, st.SearchStrategy[Any]] = {
     "write_chunk": st.none() | sizes,
     "finish_write": st.none() | infos,
     "set_mtime": st.booleans(),
-    "usage": st.builds(Usage, st.none() | sizes, st.none() | sizes),
+    "usage": st.builds(Usage, *[st.none() | sizes] * 4),
     "delete": st.none(),
 }
 

@@ -1,0 +1,172 @@
+"""Counts what is stored below a place, by listing it: when that is first needed, and when it is long ago.
+
+Nobody waits for a count but whoever needs the first one, or would be refused otherwise: before that a count
+older than a minute is renewed, because others may have removed something. A place is counted once at a time,
+in a task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+
+from s3sftp.backends import Amount, CompleteBackend, Place, Session
+from s3sftp.errors import PermissionDenied, StorageError, StorageFailure
+from s3sftp.fs.quota.counters import QuotaCounters
+from s3sftp.fs.quota.quotas import NOTHING, Tally, reconciled
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.quota")
+FRESH_SECONDS = 60.0
+"""How old a count may be by which something is refused."""
+_ATTEMPTS = 3
+"""Listings of one count, if directories are renamed meanwhile."""
+
+
+class CountedPlace:
+    """A directory whose files are counted, because somebody has a quota for it."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.name = f"{place.storage}\0{place.key.decode('latin-1')}"
+        self.counting: asyncio.Task[None] | None = None
+        self.is_doubtful = False
+        """Whether something may have happened that is not in the numbers."""
+        self.tried_at = 0.0
+        """When the last count that failed had begun, in seconds since the epoch."""
+
+
+class PlaceCounter:
+    """Counts places for all sessions of this process."""
+
+    def __init__(
+        self,
+        backend: CompleteBackend,
+        counters: QuotaCounters,
+        recount_seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`backend` lists what is to be counted. `clock` returns seconds since the epoch."""
+        self.counters = counters
+        self._backend = backend
+        self._recount_seconds = recount_seconds
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def stop(self) -> None:
+        """Cancel the counts that are under way."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def tally(self, place: CountedPlace) -> Tally:
+        """The numbers of a place as they are known."""
+        return await self.counters.add(place.name, NOTHING)
+
+    async def ready(self, place: CountedPlace, session: Session) -> Tally:
+        """The numbers of a place. Counts first if nobody has, and begins to count again if that is long ago.
+
+        Raises StorageError: if the first count fails.
+        """
+        tally = await self.begin(place, session)
+        if tally.stored is None:
+            await self._wait_for(self.start(place, session))
+            tally = await self.tally(place)
+        return tally
+
+    async def begin(self, place: CountedPlace, session: Session) -> Tally:
+        """The numbers of a place as they are known. Begins to count if nobody has, or if that is long ago."""
+        tally = await self.tally(place)
+        now, most = self._clock(), FRESH_SECONDS if place.is_doubtful else self._recount_seconds
+        if tally.stored is None or not 0 <= now - max(tally.counted_at, place.tried_at) <= most:
+            self.start(place, session)
+        return tally
+
+    async def renew(self, place: CountedPlace, session: Session) -> bool:
+        """Count a place again, unless that was a moment ago, or fails. Returns whether that was done."""
+        now, tally = self._clock(), await self.tally(place)
+        if tally.stored is not None and 0 <= now - max(tally.counted_at, place.tried_at) < FRESH_SECONDS:
+            return False
+        try:
+            await self._wait_for(self.start(place, session))
+        except StorageError:
+            return False
+        return True
+
+    async def while_first_counted(self, place: CountedPlace) -> None:
+        """Wait for a count under way if it is the first."""
+        if place.counting is not None and (await self.tally(place)).stored is None:
+            with suppress(StorageError):
+                await self._wait_for(place.counting)
+
+    def start(self, place: CountedPlace, session: Session) -> asyncio.Task[None]:
+        """Begin to count a place, unless a count is under way. Returns its task, which belongs to the
+        ledger."""
+        if place.counting is None:
+            # its requests are not part of the transfer that causes them, nor of its trace
+            place.counting = task = asyncio.create_task(self._count(place, session), context=Context())
+            self._tasks.add(task)
+            task.add_done_callback(lambda done: self._counted(place, done))
+        return place.counting
+
+    def _counted(self, place: CountedPlace, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        place.counting = None
+        if not task.cancelled():
+            task.exception()  # retrieved, also if nobody waits for the count
+
+    async def _wait_for(self, count: asyncio.Task[None]) -> None:
+        """Raises StorageError: if the count fails."""
+        await asyncio.wait([count])
+        if count.cancelled():
+            raise StorageFailure("the server is stopping")
+        error = count.exception()
+        if isinstance(error, PermissionDenied):
+            raise StorageFailure(detail=f"cannot count what is stored: {error.detail or error}") from error
+        if error is not None:
+            raise error
+
+    async def _count(self, place: CountedPlace, session: Session) -> None:
+        began = self._clock()
+        was_doubtful, place.is_doubtful = place.is_doubtful, False
+        try:
+            await self._count_again(place, session)
+        except BaseException as error:
+            place.is_doubtful, place.tried_at = was_doubtful, began
+            if isinstance(error, StorageError):
+                _log.warning(
+                    "quota.count_failed",
+                    place=place.place.key.decode(errors="replace"),
+                    storage=place.place.storage or None,
+                    error=str(error),
+                    detail=error.detail,
+                )
+            raise
+
+    async def _count_again(self, place: CountedPlace, session: Session) -> None:
+        for _ in range(_ATTEMPTS):
+            before = await self.tally(place)
+            listed = await self._backend.total_below(place.place, session)
+            after = await self.tally(place)
+            stored = reconciled(before, after, listed)
+            if stored is not None:
+                break
+        else:  # directories were renamed all the time
+            place.is_doubtful = True
+            stored = listed if after.stored is None else after.stored
+        await self.counters.set_stored(place.name, stored, after, self._clock())
+        off = stored - (after.stored or stored)
+        told = _log.debug if after.stored is not None and off == Amount() else _log.info
+        told(
+            "quota.counted",
+            place=place.place.key.decode(errors="replace"),
+            storage=place.place.storage or None,
+            bytes=stored.bytes,
+            files=stored.files,
+            corrected_bytes=off.bytes,
+            corrected_files=off.files,
+        )

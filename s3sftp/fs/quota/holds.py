@@ -1,0 +1,103 @@
+"""What uploads and other changes hold of a quota until they are booked.
+
+Whoever needs room adds to what is held, looks at the sum of everybody's, and takes back what is too much. So
+however many store at once, in however many workers, the quota is never exceeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from s3sftp.backends import Amount, Session
+from s3sftp.fs.quota.counting import CountedPlace, PlaceCounter
+from s3sftp.fs.quota.quotas import Counts, Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a change adds to a place and takes away from it. A move inside the place does both."""
+
+    plus: Amount = Amount()  # noqa: RUF009  frozen
+    minus: Amount = Amount()  # noqa: RUF009  frozen
+    moves_directory: bool = False
+    """Whether a directory is renamed inside the place."""
+
+    @classmethod
+    def by(cls, difference: Amount) -> Change:
+        """The change of one file, of which a listing sees either the old version or the new one."""
+        return cls(difference.above_zero, (Amount() - difference).above_zero)
+
+    @property
+    def need(self) -> Amount:
+        """How much more will be stored."""
+        return (self.plus - self.minus).above_zero
+
+
+class Hold:
+    """What an upload, or another change, holds at each of its places until it is booked."""
+
+    def __init__(self, counter: PlaceCounter, quotas: Mapping[CountedPlace, Quota], session: Session) -> None:
+        """`quotas`: the places, each with what the session may store there."""
+        self.quotas = quotas
+        self.amount = Amount()
+        self._counter = counter
+        self._session = session
+        self._is_checked = True
+
+    async def ready(self) -> None:
+        """Wait until the places are counted that have a quota of this session, and for counts of others that
+        are the first and under way. Raises StorageError: if a count fails."""
+        for place, quota in self.quotas.items():
+            if quota:
+                await self._counter.ready(place, self._session)
+            else:
+                await self._counter.while_first_counted(place)
+
+    async def set_to(self, amount: Amount) -> None:
+        """Hold this much, in place of what is held so far. Where nobody has counted yet, it is checked by the
+        next call.
+
+        Raises NoSpace: if it grows, and a quota would be exceeded; what is held is then as before.
+        """
+        before, difference = self.amount, amount - self.amount
+        grows = difference.above_zero if self._is_checked else amount
+        for is_last in (False, True):
+            self.amount = amount
+            refused = await self._add_and_check(difference, grows)
+            if refused is None:
+                return
+            self.amount = before
+            place, limit = refused
+            if is_last or not await self._counter.renew(place, self._session):
+                raise self.quotas[place].refusal(limit)
+
+    async def _add_and_check(self, difference: Amount, grows: Amount) -> tuple[CountedPlace, str] | None:
+        """Add to what is held at all places. Takes it back, and returns the place and the limit, if a quota
+        is exceeded."""
+        refused, is_checked = None, True
+        done: list[CountedPlace] = []
+        for place, quota in self.quotas.items():
+            tally = await self._counter.counters.add(place.name, Counts(held=difference))
+            done.append(place)
+            if not quota:
+                continue
+            if tally.stored is None:
+                is_checked = False
+                self._counter.start(place, self._session)
+            elif (limit := quota.exceeded_by(grows, tally.used)) is not None:
+                refused = place, limit
+                break
+        if refused is not None:
+            for place in done:
+                await self._counter.counters.add(place.name, Counts(held=Amount() - difference))
+        else:
+            self._is_checked = is_checked
+        return refused
+
+    async def end(self) -> None:
+        """Hold nothing any more."""
+        amount, self.amount = self.amount, Amount()
+        if amount != Amount():
+            for place in self.quotas:
+                await self._counter.counters.add(place.name, Counts(held=Amount() - amount))
