@@ -94,7 +94,8 @@ def lift(as_json: bool, state_dir: Path | None, config_file: Path | None, addres
 def add(as_json: bool, state_dir: Path | None, config_file: Path | None, duration: str, address: str) -> None:
     """Ban ADDRESS for a time. Its connections that have logged in go on.
 
-    The ban of an IPv6 address is that of its /64 network. It ends with the server.
+    The ban of an IPv6 address is that of its /64 network. It ends with the server, unless
+    replicas share bans: then it holds on all of them, until its time is over.
     """
     seconds = _seconds(duration)
     directory = _directory(state_dir, config_file)

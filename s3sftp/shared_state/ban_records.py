@@ -3,7 +3,7 @@
 An item says what became of one ban of a source: that it holds until a time, or that it was lifted. It stays
 for a while after both, so that replicas learn of it late rather than never. Each write gives it a new
 `version`; whoever writes has to name the version that it replaces, so that a replica that has missed a change
-notices it. So what came later does not depend on anybody's clock.
+notices it. So what came later depends on clocks only for changes that missed each other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _KINDS = {False: "offences", True: "operator"}
 _LIFTED_SECONDS = 86400
 """How long it is remembered that a ban was lifted: a replica that reaches the table again later than this
 after the lift may write the ban again."""
+CLOCKS_SECONDS = 600
+"""Clocks of replicas may differ by so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,9 @@ def record_of(item: Item) -> BanRecord | None:
 
 
 def prevails(ours: BanRecord, theirs: BanRecord) -> bool:
-    """Whether our change is to replace another one that we did not know of when we decided: a lift replaces
-    a ban, a ban never a lift, and of two bans the longer one holds."""
-    if ours.is_lifted or theirs.is_lifted:
-        return ours.is_lifted
-    return ours.until > theirs.until
+    """Whether our change is to replace another one that we did not know of when we decided. A lift prevails
+    over a ban, unless that was clearly decided after the lift; of two bans the longer one holds."""
+    if ours.is_lifted is theirs.is_lifted:
+        return ours.is_lifted or ours.until > theirs.until
+    lift, ban = (ours, theirs) if ours.is_lifted else (theirs, ours)
+    return (ban.changed > lift.changed + CLOCKS_SECONDS) is (ban is ours)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from s3sftp.auth import Ban, Defender
 from s3sftp.auth.defender import OPERATOR
 from s3sftp.auth.sources.asking import SourceFailed
-from s3sftp.shared_state.ban_records import BANS, BanRecord, prevails, record_of
+from s3sftp.shared_state.ban_records import BANS, CLOCKS_SECONDS, BanRecord, prevails, record_of
 from s3sftp.shared_state.shared_scores import SharedScores
 from s3sftp.shared_state.table import Only, SharedTable
 from s3sftp.telemetry import get_logger
@@ -27,9 +27,8 @@ from s3sftp.telemetry.metrics import Metrics
 _log = get_logger("s3sftp.shared_state")
 _FULL_READ_EVERY = 60
 """Of so many reads one asks for all bans, the others for those that have changed lately."""
-_LATELY_SECONDS = 600
-"""How long ago a change counts as recent: clocks of replicas may differ by so much before a change waits for
-the next full read."""
+_MAX_PENDING = 10_000
+"""Maximum number of changes that wait for the table."""
 _MAX_WRITES = 200
 """Maximum number of changes that are written before the next read."""
 _AT_ONCE = 8
@@ -99,7 +98,7 @@ class BanSharing:
                 await self.exchange(may_skip_reading=True)
             except Exception:
                 _log.exception("shared_state.crashed")
-                self._wake.clear()
+                await asyncio.sleep(self._interval)
             if self._defender is None:
                 await asyncio.sleep(_START_SECONDS)
                 continue
@@ -158,6 +157,9 @@ class BanSharing:
 
     def _pend(self, record: BanRecord) -> None:
         self._pending[record.key] = record
+        if len(self._pending) > _MAX_PENDING:
+            bans = (key for key, each in self._pending.items() if not each.is_lifted)
+            del self._pending[next(bans, record.key)]
         self._wake.set()
 
     # -- writing
@@ -166,10 +168,10 @@ class BanSharing:
         changes = list(self._pending.values())[:_MAX_WRITES]
         for first in range(0, len(changes), _AT_ONCE):
             some = changes[first : first + _AT_ONCE]
-            tasks = [asyncio.ensure_future(self._publish(record, defender)) for record in some]
-            await asyncio.wait(tasks)
-            for task in tasks:
-                task.result()
+            publishing = (self._publish(record, defender) for record in some)
+            for failure in await asyncio.gather(*publishing, return_exceptions=True):
+                if failure is not None:
+                    raise failure
 
     async def _publish(self, record: BanRecord, defender: Defender) -> None:
         """Write a change, unless one that prevails over it has been written meanwhile; take over that one
@@ -195,9 +197,8 @@ class BanSharing:
 
     async def _put(self, record: BanRecord) -> bool:
         seen = self._seen.get(record.key, "")
-        only = Only(
-            "attribute_not_exists(#version) OR #version = :version", {}
-        )  # the latter if it is repeated
+        # the latter if it is repeated
+        only = Only("attribute_not_exists(#version) OR #version = :version", {})
         if seen:
             only = Only(f"{only.condition} OR #version = :seen", {"seen": seen})
         sets = record.attributes(self._memory_seconds)
@@ -208,7 +209,7 @@ class BanSharing:
     async def _read(self, defender: Defender) -> None:
         is_full = self.is_down or self._reads % _FULL_READ_EVERY == 0
         began, now = time.monotonic(), int(self._now())
-        since = None if is_full else now - _LATELY_SECONDS - int(self._interval)
+        since = None if is_full else now - CLOCKS_SECONDS - int(self._interval)
         records = [record_of(item) for item in await self._table.query(BANS, since)]
         is_first, self._reads, self._read_at = not self._reads, self._reads + 1, began
         found = [record for record in records if record is not None]

@@ -156,6 +156,54 @@ async def test_a_lift_that_a_replica_has_missed_prevails_over_its_ban(shared_tab
         assert one.bans() == other.bans() == [A]
 
 
+@pytest.mark.parametrize("starts_anew", [False, True])
+async def test_a_ban_that_was_clearly_decided_after_a_lift_holds_although_its_replica_missed_the_lift(
+    shared_table: SharedTable, starts_anew: bool
+) -> None:
+    async with replicas(shared_table, ahead=700) as (one, other, relay):
+        other.defender.ban(A, 3600)
+        await other.exchange()
+        if not starts_anew:
+            await one.exchange()
+        relay.fault = OUTAGE
+        await one.exchange()
+        other.defender.lift(A)
+        await other.exchange()
+        one.defender.ban(A, 7200)  # 700 s later, by its clock
+        relay.fault = None
+        await one.exchange()
+        await other.exchange()
+        assert one.bans() == other.bans() == [A]
+
+
+async def test_a_lift_that_was_pending_ends_no_ban_that_was_clearly_decided_after_it(
+    shared_table: SharedTable,
+) -> None:
+    async with replicas(shared_table, ahead=-700) as (one, other, relay):
+        relay.fault = OUTAGE
+        await one.exchange()
+        one.defender.lift(A)  # 700 s ago, by its clock
+        other.defender.ban(A, 7200)
+        await other.exchange()
+        relay.fault = None
+        await one.exchange()
+        await other.exchange()
+        assert one.bans() == other.bans() == [A]
+
+
+async def test_changes_that_wait_are_bounded_and_lifts_are_the_last_to_be_given_up(
+    shared_table: SharedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ban_sharing_module, "_MAX_PENDING", 3)
+    async with replicas(shared_table) as (one, _other, relay):
+        relay.fault = OUTAGE
+        await one.exchange()
+        one.defender.lift(A)
+        for number in range(10):
+            one.defender.ban(f"198.51.100.{number}", 3600)
+        assert list(one.sharing._pending) == [f"offences#{A}", f"operator#{A}", "operator#198.51.100.9"]
+
+
 async def test_a_lift_during_an_outage_ends_the_ban_that_its_replica_does_not_know(
     shared_table: SharedTable,
 ) -> None:
