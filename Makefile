@@ -56,10 +56,10 @@ check: $(READY) ## what CI runs: format, lint, types, tests
 	$(BIN)/mypy
 	$(TESTS)
 
-test-oldest: ## the tests of S3 on the oldest supported aiobotocore
+test-oldest: ## the tests of S3 and of users in AWS on the oldest supported aiobotocore
 	$(MAKE) VENV=.venv-oldest .venv-oldest/.ready
-	.venv-oldest/bin/python -m pip install --quiet 'aiobotocore==2.25.*'
-	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile tests/backends
+	.venv-oldest/bin/python -m pip install --quiet 'aiobotocore[boto3]==2.25.*'
+	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile tests/backends tests/auth/test_aws_*.py tests/cli/test_aws_*.py
 
 mutants: $(READY) ## faults put into the pure modules, and whether the tests notice (ARGS='s3sftp.fs.read.read_ahead*': there)
 	$(BIN)/python -m pip install --quiet --group mutants

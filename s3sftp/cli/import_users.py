@@ -13,7 +13,7 @@ import click
 from s3sftp.auth.weekly_hours import WeeklyHours
 from s3sftp.migration import sftpgo, transfer_family
 from s3sftp.migration.findings import Imported, report_lines, report_object
-from s3sftp.migration.user_files import Format, document, write_files
+from s3sftp.migration.user_files import Format, document, documents, write_files
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,7 +36,7 @@ def _common(command: F) -> F:
         click.option(
             "--format", "form", type=click.Choice(["toml", "yaml"]), default="toml", help="Default: toml."
         ),
-        click.option("--directory", type=paths, help="Write one file for each user into this directory."),
+        click.option("--directory", type=paths, help="Write files into it: of each user, and of groups."),
         click.option("--output", type=paths, help="Write one file. Nothing is ever overwritten."),
         click.option(
             "--s3-prefix", default="", help="The server's s3.prefix, below which users' prefixes are."
@@ -106,12 +106,11 @@ def _finish(
         raise click.UsageError("give --output or --directory, not both")
     if directory is not None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written = [user for user in imported.users if user.table is not None]
-        write_files({directory / f"{user.name}.{form}": document([user], form) for user in written})
+        write_files({directory / name: text for name, text in documents(imported, form).items()})
     elif output is not None:
-        write_files({output: document(imported.users, form)})
+        write_files({output: document(imported.users, form, imported.groups)})
     else:
-        click.echo(document(imported.users, form), nl=False)
+        click.echo(document(imported.users, form, imported.groups), nl=False)
     if as_json:
         click.echo(json.dumps(report_object(imported), indent=2), err=True)
     else:

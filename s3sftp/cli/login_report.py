@@ -16,12 +16,20 @@ from s3sftp.app.rule_origins import RuleOrigin, origin_of
 from s3sftp.auth import Identity
 from s3sftp.auth.login_rules import OPTION_OF
 from s3sftp.backends import Place
+from s3sftp.cli.known_ban import KnownBan
 from s3sftp.fs import VirtualPath
 from s3sftp.fs.access_rules import AppliedRules, OnConflict
 from s3sftp.fs.rights import ALL_RIGHTS, Right
 from s3sftp.telemetry.logs import printable
 
 _MOST_CHARS = 4000
+_NOT_CHECKED = (
+    "how many connections and sessions there are",
+    "verification codes that were used",
+    "wrong passwords for the name",
+    "the PROXY header of a load balancer",
+)
+"""What only a running server knows of the moment of a login."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,13 @@ class LoginReport:
     address: str
     time: datetime
     operations: Sequence[TriedOperation]
+    ban: KnownBan
 
     @property
     def is_all_right(self) -> bool:
-        """Whether the login and all operations would be accepted."""
+        """Whether the login and all operations would be accepted, as far as that is known."""
         allowed = all(each.state == "allowed" for each in self.operations)
-        return self.login.identity is not None and allowed
+        return self.login.identity is not None and allowed and self.ban.state != "banned"
 
     def lines(self) -> list[str]:
         """For people."""
@@ -48,13 +57,15 @@ class LoginReport:
         rows = [
             ("user", f"{login.user}{source}{place}", ""),
             ("from", f"{self.address} at {self.time:%Y-%m-%d %H:%M:%S} UTC", ""),
+            ("ban", self._of_ban(), ""),
             *self._of_credentials(),
-            ("login", "accepted" if login.identity else f"refused{self._missing}", ""),
+            ("login", self._verdict, ""),
         ]
         if login.identity is not None:
             rows += self._of_rules(login.identity)
         for each in self.operations:
             rows += self._of_operation(each)
+        rows.append(("note", f"not checked: {', '.join(_NOT_CHECKED)}", ""))
         width = max(len(name) for name, _, _ in rows)
         lines = []
         for name, text, more in rows:
@@ -72,17 +83,32 @@ class LoginReport:
             "source": login.source,
             "where": self._where(),
             "from": self.address,
+            "ban": asdict(self.ban),
             "at": self.time.isoformat(timespec="seconds"),
             "credentials": [self._credential(each) for each in login.tried],
             "proven": list(login.proven),
             "missing": ["+".join(each) for each in login.missing],
             "rules": [],
             "operations": [self._operation(each) for each in self.operations],
+            "not_checked": list(_NOT_CHECKED),
         }
         if login.identity is not None:
             found["attributes"] = sorted(login.identity.attributes)  # the values may be secrets
             found["rules"] = list(self._rules(login.identity))
         return found
+
+    @property
+    def _verdict(self) -> str:
+        if self.login.identity is None:
+            return f"refused{self._missing}"
+        is_banned = self.ban.state == "banned"
+        return "accepted, once the address is not banned any more" if is_banned else "accepted"
+
+    def _of_ban(self) -> str:
+        ban = self.ban
+        if ban.state == "banned":
+            return f"until {ban.until} ({ban.reason}): `s3sftp bans lift {self.address}` ends it"
+        return "none" if ban.state == "none" else f"unknown: {ban.reason}"
 
     @property
     def _missing(self) -> str:

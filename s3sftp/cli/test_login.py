@@ -33,6 +33,7 @@ from s3sftp.auth.login_time import login_time, logins_at
 from s3sftp.auth.presented_keys import UnusableKeyFile, read_presented
 from s3sftp.cli.configuration import ConfigurationReader
 from s3sftp.cli.event_loop import run
+from s3sftp.cli.known_ban import KnownBan, known_ban
 from s3sftp.cli.login_report import LoginReport
 from s3sftp.config import SourceFiles
 from s3sftp.errors import StorageError
@@ -41,6 +42,7 @@ from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.options import LogOptions
 
 _PATH = click.Path(path_type=Path)
+_ANOTHER_TIME = KnownBan("unknown", "bans are those of now, and --at asks about another time")
 
 
 @click.command("test-login")
@@ -68,7 +70,9 @@ def test_login(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Try the login of USER, and operations after it, without a server and without changing anything.
+    """Try the login of USER, and operations after it, without changing anything.
+
+    It needs no server. One that runs on this machine is asked whether it bans the address.
 
     It prints who the login would be, which factors are proven and which are missing, what the user may do
     where, and for each --try whether it would be allowed. What is refused is explained, with the rule and
@@ -90,7 +94,9 @@ def test_login(
         raise click.UsageError("give what the client has: --key, --certificate or --password")
     reader = ConfigurationReader(config_file=config_file, bucket_url=None)
     configuration = reader.read(SourceFiles(), again=True)
-    report = run(_tried(configuration, given, operations, moment))
+    state_dir = configuration.options.server.state_dir
+    ban = _ANOTHER_TIME if moment is not None else known_ban(state_dir, given.address)
+    report = run(_tried(configuration, given, operations, moment, ban))
     if as_json:
         click.echo(json.dumps(report.as_object(), indent=2))
     else:
@@ -104,6 +110,7 @@ async def _tried(
     given: Credentials,
     operations: Sequence[WantedOperation],
     moment: datetime | None,
+    ban: KnownBan,
 ) -> LoginReport:
     complaints = _Complaints()
     configure_logging(LogOptions(level="warning"), cast(TextIO, complaints))
@@ -113,7 +120,7 @@ async def _tried(
     tried: list[TriedOperation] = []
     if login.identity is not None and operations:
         tried = await _operations(configuration, login.identity, given.address, operations)
-    return LoginReport(configuration, login, given.address, time, tried)
+    return LoginReport(configuration, login, given.address, time, tried, ban)
 
 
 async def _login(configuration: Configuration, given: Credentials, complaints: _Complaints) -> TriedLogin:

@@ -110,12 +110,23 @@ class ImportedUser:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedGroup:
+    """What users have in common."""
+
+    name: str
+    table: dict[str, Any]
+    """The options of `[groups.NAME]`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Imported:
     """The result of an import."""
 
     users: tuple[ImportedUser, ...]
     general: tuple[ImportFinding, ...] = ()
     """What concerns no single user."""
+    groups: tuple[ImportedGroup, ...] = ()
+    """The groups that tables of users name."""
 
     @property
     def is_complete(self) -> bool:

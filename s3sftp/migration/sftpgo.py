@@ -1,6 +1,7 @@
 """Converts SFTPGo's export: users with their groups and virtual folders, as far as they are in one bucket.
 
-Each user becomes one complete table, because SFTPGo's groups are merged by rules that ours do not have.
+Each user becomes one complete table, because SFTPGo's groups are merged by rules that ours do not have. Then
+the users of a primary group share what their tables have in common.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from s3sftp.errors import ConfigurationError
+from s3sftp.migration.common_options import with_groups_of_options
 from s3sftp.migration.findings import FindingKind, Imported, ImportedUser, ImportFinding, UserFindings
 from s3sftp.migration.json_input import checked, read_json
 from s3sftp.migration.one_bucket import BucketPlace, NotInStorage, OneBucket, the_bucket
 from s3sftp.migration.sftpgo_dump import S3_PROVIDER, Dump, Filesystem, Folder, Group, User
-from s3sftp.migration.sftpgo_groups import with_groups
+from s3sftp.migration.sftpgo_groups import primary_groups, with_groups
 from s3sftp.migration.sftpgo_limits import limits_of, quota_of
 from s3sftp.migration.sftpgo_logins import login_of
 from s3sftp.migration.sftpgo_others import report_fields, report_lists
@@ -77,7 +79,8 @@ def import_sftpgo(file: Path, options: SftpgoOptions) -> Imported:
                 unless_ignored="credentials",
             )
         imported.append(_user(original, user, groups, bucket, options, findings))
-    return Imported(tuple(imported), tuple(_general(dump, bucket, credentials)))
+    complete = Imported(tuple(imported), tuple(_general(dump, bucket, credentials)))
+    return with_groups_of_options(complete, primary_groups(dump.users, groups))
 
 
 def _dump(file: Path) -> Dump:

@@ -11,7 +11,7 @@ Sources: `applyGroupSettings`, `mergeWithPrimaryGroup`, `mergeAdditiveProperties
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from s3sftp.migration.findings import UserFindings
@@ -48,6 +48,16 @@ def with_groups(user: User, groups: Mapping[str, Group], findings: UserFindings)
     if sum(mapping.type == _PRIMARY for mapping in user.groups) > 1:
         findings.refuse("groups", "more than one group is primary")
     return user
+
+
+def primary_groups(users: Iterable[User], groups: Collection[str]) -> dict[str, str]:
+    """The name of the primary group of each user who has one that exists."""
+    return {
+        user.username: mapping.name
+        for user in users
+        for mapping in user.groups
+        if mapping.type == _PRIMARY and mapping.name in groups
+    }
 
 
 def _refuse_conflicts(groups: Sequence[Group], findings: UserFindings) -> None:

@@ -13,17 +13,30 @@ from pathlib import Path
 from typing import Any, Literal
 
 from s3sftp.errors import ConfigurationError
-from s3sftp.migration.findings import ImportedUser
+from s3sftp.migration.findings import Imported, ImportedGroup, ImportedUser
 
 Format = Literal["toml", "yaml"]
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def document(users: Sequence[ImportedUser], form: Format) -> str:
-    """One file with these users; those that are not written are left out."""
+def document(users: Sequence[ImportedUser], form: Format, groups: Sequence[ImportedGroup] = ()) -> str:
+    """One file with these users and groups; users that are not written are left out."""
     written = [user for user in users if user.table is not None]
-    lines = _yaml(written) if form == "yaml" else _toml(written)
+    lines = _yaml(written, groups) if form == "yaml" else _toml(written, groups)
     return "\n".join(lines) + "\n"
+
+
+def documents(imported: Imported, form: Format) -> dict[str, str]:
+    """A file for each user, and one for the groups, by name."""
+    files = {
+        f"{user.name}.{form}": document([user], form) for user in imported.users if user.table is not None
+    }
+    if imported.groups:
+        name = "groups"
+        while f"{name}.{form}" in files:
+            name += "_"
+        files[f"{name}.{form}"] = document([], form, imported.groups)
+    return files
 
 
 def write_files(files: dict[Path, str]) -> None:
@@ -45,8 +58,11 @@ def write_files(files: dict[Path, str]) -> None:
         raise ConfigurationError(f"cannot write {error.filename}: {reason}; no file was written") from error
 
 
-def _toml(users: Sequence[ImportedUser]) -> Iterator[str]:
-    for index, user in enumerate(users):
+def _toml(users: Sequence[ImportedUser], groups: Sequence[ImportedGroup]) -> Iterator[str]:
+    for index, group in enumerate(groups):
+        yield from [""] if index else []
+        yield from _toml_table(("groups", group.name), group.table)
+    for index, user in enumerate(users, len(groups)):
         yield from [""] if index else []
         yield from _comments(user, "")
         yield from _toml_table(("users", user.name), user.table or {})
@@ -65,8 +81,14 @@ def _toml_table(path: tuple[str, ...], table: dict[str, Any]) -> Iterator[str]:
         yield from _toml_table((*path, name), value)
 
 
-def _yaml(users: Sequence[ImportedUser]) -> Iterator[str]:
-    yield "users:" if users else "users: {}"
+def _yaml(users: Sequence[ImportedUser], groups: Sequence[ImportedGroup]) -> Iterator[str]:
+    if groups:
+        yield "groups:"
+    for group in groups:
+        yield f"  {_key(group.name)}:"
+        yield from _yaml_table(group.table, "    ")
+    if users or not groups:
+        yield "users:" if users else "users: {}"
     for user in users:
         yield from _comments(user, "  ")
         yield f"  {_key(user.name)}:"

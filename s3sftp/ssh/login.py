@@ -179,7 +179,8 @@ class Login:
         identity = await self._guess(
             user,
             method,
-            lambda: self._check(password, lambda: self._auth.password(user, password, self._address, proven)),
+            lambda: self._auth.password(user, password, self._address, proven),
+            is_text=password != NO_TEXT,
         )
         return identity is not None and self._prove(user, identity, LoginStep("password", method))
 
@@ -193,14 +194,9 @@ class Login:
         await self._guess(
             user,
             "password",
-            lambda: self._check(password, lambda: self._auth.old_password(user, password, self._address)),
+            lambda: self._auth.old_password(user, password, self._address),
+            is_text=password != NO_TEXT,
         )
-
-    async def _check(self, password: str, ask: Callable[[], Awaitable[AuthResult]]) -> AuthResult:
-        if password == NO_TEXT:
-            await self._auth.no_password()
-            return AuthResult(None)
-        return await ask()
 
     async def _code(self, user: str, code: str) -> bool:
         self._begin(user)
@@ -211,20 +207,29 @@ class Login:
         return identity is not None and self._prove(user, identity, LoginStep("totp", _INTERACTIVE))
 
     async def _guess(
-        self, user: str, method: str, ask: Callable[[], Awaitable[AuthResult]], wrong: str | None = None
+        self,
+        user: str,
+        method: str,
+        ask: Callable[[], Awaitable[AuthResult]],
+        wrong: str | None = None,
+        *,
+        is_text: bool = True,
     ) -> Identity | None:
-        """Check what could be a guess, and count it if it is wrong."""
+        """Check what could be a guess, and count it if it is wrong. What is no text is wrong without being
+        asked about."""
         self._passwords += 1
         if self._passwords > self._limits.max_auth_attempts:
             raise _too_many()
         answer = AuthResult(None)
         banned: asyncio.Future[bool] | None = None
         try:
-            if await self._may_guess(user):
+            if not await self._may_guess(user):
+                await self._auth.no_password()
+                wrong = _NOT_TRIED
+            elif is_text:
                 answer = await ask()
             else:
                 await self._auth.no_password()
-                wrong = _NOT_TRIED
         finally:
             if answer.broken:
                 self._unanswered = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -297,6 +298,31 @@ def test_a_login_at_another_time_is_judged_by_that_time(house: House) -> None:
     assert house.trial("coded", *code, "--at", at, stdin="right\n")[0] == 0
 
 
+def test_a_ban_of_the_address_at_the_running_server_is_shown(house: House, tmp_path: Path) -> None:
+    key, config = ("--key", str(house.keys / "key")), ("--config", str(house.server.config_file))
+    status, report = house.trial("keyed", *key)
+    assert (status, report["ban"]["state"]) == (0, "none")
+    assert s3sftp("bans", "add", ELSEWHERE, "--for", "1h", *config).returncode == 0
+    status, report = house.trial("keyed", *key, source=ELSEWHERE)
+    assert (status, report["accepted"], report["ban"]["state"]) == (1, True, "banned")
+    assert datetime.fromisoformat(report["ban"]["until"]) > TODAY
+    shown = s3sftp("test-login", "keyed", "--from", ELSEWHERE, *key, *config).stdout
+    assert f"`s3sftp bans lift {ELSEWHERE}` ends it" in shown
+    assert "login  accepted, once the address is not banned any more" in shown
+    assert "not checked: how many connections and sessions there are" in shown
+    assert s3sftp("bans", "lift", ELSEWHERE, *config).returncode == 0
+    assert house.trial("keyed", *key, source=ELSEWHERE)[0] == 0
+    elsewhere = tmp_path / "s3sftp.toml"
+    elsewhere.write_text(
+        re.sub(r"(?m)^state_dir = .*$", f'state_dir = "{tmp_path}"', house.server.config_file.read_text())
+    )
+    report = json.loads(
+        s3sftp("test-login", "keyed", "--from", HERE, *key, "--config", str(elsewhere), "--json").stdout
+    )
+    assert report["ban"]["state"] == "unknown"
+    assert "no server answers" in report["ban"]["reason"]
+
+
 def test_the_public_half_of_an_encrypted_private_key_is_enough(house: House, tmp_path: Path) -> None:
     encrypted = tmp_path / "encrypted"
     encrypted.write_bytes((house.keys / "key").read_bytes())
@@ -477,6 +503,7 @@ def perform(sftp: paramiko.SFTPClient, verb: str, path: str, *more: str) -> None
 
 
 def test_a_refusal_names_the_option_the_line_and_what_would_be_right(house: House) -> None:
+    house.put_back()
     key = ("--key", str(house.keys / "key"))
     for operation, option, right in {
         ("put /inbox/x.exe", "mounts./inbox.allow", "add a pattern for 'x.exe'"),

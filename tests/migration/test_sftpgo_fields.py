@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from s3sftp.app.options import load_options
+from s3sftp.auth import Accounts, read_logins
 from s3sftp.errors import ConfigurationError
 from s3sftp.migration.findings import Imported, ImportedUser
 from s3sftp.migration.sftpgo import SftpgoOptions, import_sftpgo
-from s3sftp.migration.user_files import document
+from s3sftp.migration.user_files import Format, document, documents
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC+CUgIHS3tp/pEApLUTlhDHA4j7sTh2QphyjzBWMvgp acme"
 HASH = "$2a$10$4QqxWskT3y0khYZRHStqre/osr8zh8f.eioLiq.QEwrjKGp9Jz8ky"
@@ -310,6 +312,83 @@ def test_groups_are_merged_as_sftpgo_merges_them(tmp_path: Path) -> None:
         "paths": {"/acme": {"rights": "read-write"}, "/in": {"rights": "read-write"}},
         "mounts": {"/rates": {"prefix": "rates/"}},
     }
+
+
+PARTNERS = {
+    "name": "partners",
+    "user_settings": {
+        "filesystem": storage("partners/%username%/"),
+        "permissions": {"/": ["list", "download"], "/%username%": ["*"]},
+        "filters": {"max_upload_file_size": 7},
+    },
+    "virtual_folders": [{"name": "rates", "virtual_path": "/rates", "subpath": "%username%"}],
+}
+RATES = [{"name": "rates", "filesystem": storage("rates/")}]
+IN_PARTNERS: dict[str, Any] = {"groups": [{"name": "partners", "type": 1}], "permissions": {}}
+
+
+def test_users_of_a_group_share_what_they_have_in_common(tmp_path: Path) -> None:
+    users = [user(name, **IN_PARTNERS) for name in ("acme", "globex")]
+    users.append(user("hooli", **IN_PARTNERS, max_sessions=3, filters={"allowed_ip": ["192.0.2.0/24"]}))
+    users.append(user("alone"))
+    found = imported(tmp_path, *users, groups=[PARTNERS], folders=RATES)
+    (group,) = found.groups
+    assert group.name == "partners"
+    assert group.table == {
+        "prefix": "partners/${user}/",
+        "max_file_bytes": 7,
+        "rights": "read-only",
+        "directories": ["${user}"],
+        "mounts": {"/rates": {"prefix": "rates/${user}/"}},
+    }
+    tables = {each.name: table(each) for each in found.users}
+    assert tables["acme"]["group"] == "partners"
+    assert "prefix" not in tables["acme"]
+    assert tables["acme"]["paths"] == {"/acme": {"rights": "read-write"}}
+    assert tables["hooli"]["networks"] == ["192.0.2.0/24"]
+    assert "group" not in tables["alone"]
+
+
+@pytest.mark.parametrize("form", ["toml", "yaml"])
+def test_users_in_groups_are_those_with_complete_tables(form: Format, tmp_path: Path) -> None:
+    users = [user(name, **IN_PARTNERS) for name in ("acme", "globex")]
+    found = imported(tmp_path, *users, groups=[PARTNERS], folders=RATES)
+    complete = [imported(tmp_path, each, groups=[PARTNERS], folders=RATES) for each in users]
+    assert [each.groups for each in complete] == [(), ()]
+    for name in ("complete", "one", "several"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "complete" / f"all.{form}").write_text(document([each.users[0] for each in complete], form))
+    (tmp_path / "one" / f"all.{form}").write_text(document(found.users, form, found.groups))
+    for name, text in documents(found, form).items():
+        (tmp_path / "several" / name).write_text(text)
+
+    def accounts(users: Path) -> Accounts:
+        config = tmp_path / "s3sftp.toml"
+        config.write_text(f"backend = 'memory'\n[auth]\nusers_dir = '{users}'\n")
+        return read_logins(load_options(config, {}).users).accounts
+
+    expected = accounts(tmp_path / "complete")
+    assert expected["acme"].identity.prefix == "partners/acme/"
+    assert accounts(tmp_path / "one") == expected
+    assert accounts(tmp_path / "several") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "reason"),
+    [
+        ("partners", ["acme"], "it has a single user"),
+        ("part ners", ["acme", "globex"], "the name should be"),
+    ],
+)
+def test_a_group_that_cannot_be_one_here_is_reported(
+    name: str, members: list[str], reason: str, tmp_path: Path
+) -> None:
+    mapping = {"groups": [{"name": name, "type": 1}], "permissions": {}}
+    users = [user(each, **mapping) for each in members]
+    found = imported(tmp_path, *users, groups=[PARTNERS | {"name": name}], folders=RATES)
+    assert found.groups == ()
+    assert [str(each) for each in found.general if f"groups.{name}" in each.field and reason in each.text]
+    assert all(table(each)["prefix"] == f"partners/{each.name}/" for each in found.users)
 
 
 def test_a_restriction_of_a_group_disables_its_users(tmp_path: Path) -> None:

@@ -52,14 +52,11 @@ class UserHomes:
 
         Raises AnswerProblem: if it is in the bucket of no storage, or not below a storage's prefix.
         """
-        bucket, _, key = path.removeprefix("/").partition("/")
-        below = key if file or not key or key.endswith("/") else f"{key}/"
+        bucket, key = _bucket_and_key(path)
         for name, (other, prefix) in self.storages.items():
-            is_there = path.startswith("/") and bucket == other and below.startswith(prefix)
-            if is_there and bucket != self.bucket:
-                if any(brace in key for brace in "{}"):
-                    raise AnswerProblem(f"{path[:200]!r} should have no braces")
-                return {"prefix": below.removeprefix(prefix), "storage": name}
+            if bucket and bucket == other != self.bucket and (below := _below(prefix, key, file)) is not None:
+                _refuse_braces(path)
+                return {"prefix": below, "storage": name}
         return {"prefix": self.prefix_of(path, file=file)}
 
     def prefix_of(self, path: str, *, file: bool = False) -> str:
@@ -70,22 +67,38 @@ class UserHomes:
         """
         if not self.bucket:
             raise AnswerProblem("the storage is no bucket, so the answer should have `user.prefix` instead")
-        bucket, _, key = path.removeprefix("/").partition("/")
-        if not path.startswith("/") or not bucket:
+        bucket, key = _bucket_and_key(path)
+        if not bucket:
             raise AnswerProblem(f"{path[:200]!r} should be a directory like '/{self.bucket}/partners/acme'")
         if bucket != self.bucket:
             raise AnswerProblem(f"{path[:200]!r} is not in the bucket {self.bucket}")
-        if any(brace in key for brace in "{}"):
-            raise AnswerProblem(f"{path[:200]!r} should have no braces")
-        below = key if file or not key or key.endswith("/") else f"{key}/"
-        if not below.startswith(self.prefix):
+        _refuse_braces(path)
+        if (below := _below(self.prefix, key, file)) is None:
             raise AnswerProblem(f"{path[:200]!r} is not below s3.prefix, {self.prefix!r}")
-        return below.removeprefix(self.prefix)
+        return below
 
     def check(self, prefix: str) -> None:
         """Raises AnswerProblem: if no user may have this prefix or key."""
         if self.reserved and prefix.split("/")[0] == self.reserved:
             raise AnswerProblem(f"the directory {self.reserved} is the server's own, no user's")
+
+
+def _bucket_and_key(path: str) -> tuple[str, str]:
+    """Both parts of a path such as `/bucket/acme`; no bucket if it is none."""
+    bucket, _, key = path.removeprefix("/").partition("/")
+    return (bucket, key) if path.startswith("/") else ("", "")
+
+
+def _below(prefix: str, key: str, file: bool) -> str | None:
+    """What is behind the prefix in the key of a file, or in the prefix of a directory; None if it is not
+    below the prefix."""
+    whole = key if file or not key or key.endswith("/") else f"{key}/"
+    return whole.removeprefix(prefix) if whole.startswith(prefix) else None
+
+
+def _refuse_braces(path: str) -> None:
+    if any(brace in path for brace in "{}"):
+        raise AnswerProblem(f"{path[:200]!r} should have no braces")
 
 
 class _Answer(BaseModel):
