@@ -24,27 +24,20 @@ from tests.support.clients import Clients
 from tests.support.hook_server import Hook, running_hook, says
 from tests.support.s3_client import S3
 from tests.support.server import Server
+from tests.support.sourced_user import (
+    PASSWORD,
+    QUICK,
+    Bob,
+    logged_in,
+    require_refused,
+    store_by_password_and_by_key,
+)
 from tests.support.ssh_ca import certify, make_key, public_line
 
-PASSWORD = "Password1234"
 SERVICES = ["dynamodb", "secrets_manager"]
 EITHER = pytest.mark.parametrize("service", SERVICES)
 WORKERS = pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
-QUICK = {"retries": 0, "timeout": "3 s", "max_failures": 2, "probe_interval": "0.3 s"}
 ACCEPTS = {"authenticated": True, "user": {"prefix": "taken-over/"}}
-
-
-@dataclass
-class Bob:
-    """A user whom only AWS knows, as OpenSSH knows the server."""
-
-    host: str
-    port: int
-    key_file: Path
-    known_hosts: Path
-    fingerprint: str
-    user: str = "bob"
-    password: str = PASSWORD
 
 
 @dataclass
@@ -82,11 +75,8 @@ async def site(
     directory: Path, store: Store, bucket: str, aws: Aws, sources: dict[str, Any], workers: int = 1
 ) -> AsyncIterator[Site]:
     key = asyncssh.generate_private_key("ssh-ed25519")
-    file = directory / "bob_ed25519"
-    key.write_private_key(str(file))
-    file.chmod(0o600)
     async with serving(directory, store, bucket, workers, sources) as server:
-        bob = Bob(server.host, server.port, file, server.known_hosts, server.fingerprint)
+        bob = Bob.of(server, key, directory)
         line = key.export_public_key().decode().strip()
         yield Site(server, aws, bob, line, Clients(bob, directory / "home"))
 
@@ -114,26 +104,10 @@ def own_form(bucket: str, line: str) -> dict[str, Any]:
 async def test_real_clients_log_in_by_password_and_by_key(
     seaweed: Store, moto: Store, bucket: str, s3: S3, tmp_path: Path, aws: Aws, service: str, form: Any
 ) -> None:
-    local = tmp_path / "local"
-    local.write_bytes(b"hello")
     sources = {service: source(aws, service, moto.endpoint_url)}
     async with site(tmp_path, seaweed, bucket, aws, sources) as there:
         there.put(service, "bob", **form(bucket, there.line))
-        port = there.server.port
-        (await openssh(port, f"put {local} /by-password", user="bob", password=PASSWORD)).ok()
-        (await there.clients.sftp(f"put {local} /by-key")).ok()
-
-        def by_paramiko() -> list[str]:
-            with paramiko_sftp(port, "bob", PASSWORD) as sftp:
-                return sorted(sftp.listdir("/"))
-
-        def by_paramiko_s_key() -> bytes:
-            with paramiko_sftp(port, "bob", None, there.bob.key_file) as sftp, sftp.open("/by-key") as file:
-                return file.read()
-
-        assert await asyncio.to_thread(by_paramiko) == ["by-key", "by-password"]
-        assert await asyncio.to_thread(by_paramiko_s_key) == b"hello"
-        assert await s3.keys() == ["partners/bob/by-key", "partners/bob/by-password"]
+        await store_by_password_and_by_key(there.bob, there.clients, s3, tmp_path)
 
 
 @EITHER
@@ -145,9 +119,6 @@ async def test_wrong_passwords_unknown_users_and_other_keys_are_refused(
     async with site(tmp_path, seaweed, bucket, aws, sources, workers) as there:
         there.put(service, "bob", **aws_form(bucket, there.line))
         port = there.server.port
-        assert (await openssh(port, "ls", user="bob", password="wrong")).status != 0
-        assert (await openssh(port, "ls", user="bob", password="")).status != 0
-        assert (await openssh(port, "ls", user="eve", password=PASSWORD)).status != 0
 
         def by_paramiko(user: str, password: str) -> None:
             with paramiko_sftp(port, user, password):
@@ -156,8 +127,7 @@ async def test_wrong_passwords_unknown_users_and_other_keys_are_refused(
         for user, password in (("bob", "wrong"), ("eve", PASSWORD)):
             with pytest.raises(paramiko.AuthenticationException):
                 await asyncio.to_thread(by_paramiko, user, password)
-        asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(there.bob.key_file))
-        assert (await there.clients.sftp("ls")).status != 0
+        await require_refused(there.bob, there.clients)
         assert there.server.count("login.accepted") == 0
         assert PASSWORD not in there.server.output()
 
@@ -249,22 +219,11 @@ async def test_while_the_service_is_down_nobody_comes_in_sessions_go_on_and_heal
         server = there.server
         there.put(service, "bob", **aws_form(bucket, there.line))
 
-        async def bob() -> asyncssh.SSHClientConnection:
-            return await asyncssh.connect(
-                server.host,
-                server.port,
-                username="bob",
-                password=PASSWORD,
-                client_keys=None,
-                known_hosts=str(server.known_hosts),
-                config=None,
-            )
-
         async with running_relay(moto, port):
-            connection = await bob()
+            connection = await logged_in(server)
             sftp = await connection.start_sftp_client()
         while server.count("aws_users.down") < workers:  # so many at once that each worker has some
-            tried = await asyncio.gather(*(bob() for _ in range(6)), return_exceptions=True)
+            tried = await asyncio.gather(*(logged_in(server) for _ in range(6)), return_exceptions=True)
             assert all(isinstance(each, asyncssh.PermissionDenied) for each in tried), tried
         said = await until(server, "/readyz", lambda said: "aws_users_down" in said.warnings)
         assert said.status == 200  # alice, who is configured, can log in
@@ -275,7 +234,7 @@ async def test_while_the_service_is_down_nobody_comes_in_sessions_go_on_and_heal
         (await openssh(server.port, "ls", user="alice", password=server.password)).ok()
         async with running_relay(moto, port):
             await until(server, "/readyz", lambda said: not said.warnings)
-            (await bob()).abort()
+            (await logged_in(server)).abort()
         connection.abort()
         await server.until(
             lambda: server.count("aws_users.up") == workers, "each process to say that it is up"

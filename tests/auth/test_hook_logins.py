@@ -16,28 +16,21 @@ from testbed.processes import free_port
 from testbed.s3_store import Store
 from tests.admin.admin_client import admin_port_of, ask, until
 from tests.admin.admin_servers import serving
-from tests.embedding.password_clients import openssh, paramiko_sftp
+from tests.embedding.password_clients import openssh
 from tests.support.clients import Clients
 from tests.support.hook_server import Hook, decides, running_hook, says
 from tests.support.s3_client import S3
 from tests.support.server import Server
+from tests.support.sourced_user import (
+    PASSWORD,
+    QUICK,
+    Bob,
+    logged_in,
+    require_refused,
+    store_by_password_and_by_key,
+)
 
-PASSWORD = "Password1234"
 EITHER = pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
-QUICK = {"retries": 0, "timeout": "3 s", "max_failures": 2, "probe_interval": "0.3 s"}
-
-
-@dataclass
-class Bob:
-    """A user whom only the hook knows, as OpenSSH knows the server."""
-
-    host: str
-    port: int
-    key_file: Path
-    known_hosts: Path
-    fingerprint: str
-    user: str = "bob"
-    password: str = PASSWORD
 
 
 @dataclass
@@ -76,9 +69,6 @@ async def site(
     key = asyncssh.generate_private_key("ssh-ed25519")
     users = directory / "users"
     users.mkdir()
-    file = directory / "bob_ed25519"
-    key.write_private_key(str(file))
-    file.chmod(0o600)
     async with running_hook(decides(provider(bucket, key))) as hook:
         given = {"url": hook.url, "role": "ignore", **QUICK, **options}
         groups = {
@@ -87,7 +77,7 @@ async def site(
             "server": {"reload_interval": "0.2 s"},
         }
         async with serving(directory, store, bucket, workers, groups) as server:
-            bob = Bob(server.host, server.port, file, server.known_hosts, server.fingerprint)
+            bob = Bob.of(server, key, directory)
             yield Site(server, hook, bob, key, Clients(bob, directory / "home"))
 
 
@@ -95,24 +85,8 @@ async def site(
 async def test_real_clients_log_in_by_password_and_by_key(
     seaweed: Store, bucket: str, s3: S3, tmp_path: Path, workers: int
 ) -> None:
-    local = tmp_path / "local"
-    local.write_bytes(b"hello")
     async with site(tmp_path, seaweed, bucket, workers) as there:
-        port = there.server.port
-        (await openssh(port, f"put {local} /by-password", user="bob", password=PASSWORD)).ok()
-        (await there.clients.sftp(f"put {local} /by-key")).ok()
-
-        def by_paramiko() -> list[str]:
-            with paramiko_sftp(port, "bob", PASSWORD) as sftp:
-                return sorted(sftp.listdir("/"))
-
-        def by_paramiko_s_key() -> bytes:
-            with paramiko_sftp(port, "bob", None, there.bob.key_file) as sftp, sftp.open("/by-key") as file:
-                return file.read()
-
-        assert await asyncio.to_thread(by_paramiko) == ["by-key", "by-password"]
-        assert await asyncio.to_thread(by_paramiko_s_key) == b"hello"
-        assert await s3.keys() == ["partners/bob/by-key", "partners/bob/by-password"]
+        await store_by_password_and_by_key(there.bob, there.clients, s3, tmp_path)
 
 
 @EITHER
@@ -120,12 +94,7 @@ async def test_wrong_passwords_unknown_users_and_other_keys_are_refused(
     seaweed: Store, bucket: str, tmp_path: Path, workers: int
 ) -> None:
     async with site(tmp_path, seaweed, bucket, workers) as there:
-        port = there.server.port
-        assert (await openssh(port, "ls", user="bob", password="wrong")).status != 0
-        assert (await openssh(port, "ls", user="bob", password="")).status != 0
-        assert (await openssh(port, "ls", user="eve", password=PASSWORD)).status != 0
-        asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(there.bob.key_file))
-        assert (await there.clients.sftp("ls")).status != 0
+        await require_refused(there.bob, there.clients)
         assert there.server.count("login.accepted") == 0
 
 
@@ -140,18 +109,6 @@ async def test_the_password_of_a_configured_user_never_reaches_the_hook(
         assert there.hook.asked == []
 
 
-async def logged_in(there: Site, user: str = "bob") -> asyncssh.SSHClientConnection:
-    return await asyncssh.connect(
-        there.server.host,
-        there.server.port,
-        username=user,
-        password=PASSWORD,
-        client_keys=None,
-        known_hosts=str(there.server.known_hosts),
-        config=None,
-    )
-
-
 async def reloaded(there: Site, times: int) -> None:
     await there.server.until(lambda: there.server.count("config.reloaded") == times, "the users to be read")
 
@@ -161,12 +118,12 @@ async def test_a_user_of_the_hook_is_barred_by_a_disabled_user_of_the_configurat
     seaweed: Store, bucket: str, tmp_path: Path, workers: int
 ) -> None:
     async with site(tmp_path, seaweed, bucket, workers) as there:
-        bob = await logged_in(there)
+        bob = await logged_in(there.server)
         (tmp_path / "users" / "bob.toml").write_text("[users.bob]\ndisabled = true\n")
         await asyncio.wait_for(bob.wait_closed(), 20)
         asked = len(there.hook.asked)
         with pytest.raises(asyncssh.PermissionDenied):
-            await logged_in(there)
+            await logged_in(there.server)
         assert len(there.hook.asked) == asked
         assert there.server.events("connection.ending")[0]["user"] == "bob"
 
@@ -177,7 +134,7 @@ async def test_sessions_of_the_hook_end_if_the_configuration_takes_the_name_and_
 ) -> None:
     async with site(tmp_path, seaweed, bucket, workers) as there:
         there.hook.answer = says({"authenticated": True, "user": {}})
-        bob, carol = await logged_in(there), await logged_in(there, "carol")
+        bob, carol = await logged_in(there.server), await logged_in(there.server, "carol")
         line = there.key.export_public_key().decode().strip()
         (tmp_path / "users" / "bob.toml").write_text(f"[users.bob]\nauthorized_keys = ['{line}']\n")
         await asyncio.wait_for(bob.wait_closed(), 20)
@@ -276,23 +233,11 @@ async def test_while_the_hook_is_down_nobody_comes_in_sessions_go_on_and_health_
     options = {"hook": {"url": f"http://127.0.0.1:{port}/", "role": "ignore", **QUICK}}
     answer = decides(provider(bucket, key))
     async with serving(tmp_path, seaweed, bucket, workers, options) as server:
-
-        async def bob() -> asyncssh.SSHClientConnection:
-            return await asyncssh.connect(
-                server.host,
-                server.port,
-                username="bob",
-                password=PASSWORD,
-                client_keys=None,
-                known_hosts=str(server.known_hosts),
-                config=None,
-            )
-
         async with running_hook(answer, port=port):
-            connection = await bob()
+            connection = await logged_in(server)
             sftp = await connection.start_sftp_client()
         while server.count("hook.down") < workers:  # so many at once that each worker has some
-            tried = await asyncio.gather(*(bob() for _ in range(6)), return_exceptions=True)
+            tried = await asyncio.gather(*(logged_in(server) for _ in range(6)), return_exceptions=True)
             assert all(isinstance(each, asyncssh.PermissionDenied) for each in tried), tried
         said = await until(server, "/readyz", lambda said: "hook_down" in said.warnings)
         assert said.status == 200  # alice, who is configured, can log in
@@ -304,7 +249,7 @@ async def test_while_the_hook_is_down_nobody_comes_in_sessions_go_on_and_health_
         (await openssh(server.port, "ls", user="alice", password=server.password)).ok()
         async with running_hook(answer, port=port):
             await until(server, "/readyz", lambda said: not said.warnings)
-            (await bob()).abort()
+            (await logged_in(server)).abort()
         connection.abort()
         await server.until(lambda: server.count("hook.up") == workers, "each process to say that it is up")
         assert server.count("hook.down") == workers
