@@ -42,6 +42,7 @@ ENFORCED: Mapping[str, object] = {
     "on_conflict": "refuse",
     "paths": {"/out": {"rights": "pick-up"}},
     "prefix": "partners/{user}",
+    "quota": {"bytes": "50 GiB", "files": 10_000},
     "read_only": True,
     "rights": "drop-box",
 }

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ async def test_df_of_a_directory_mounted_by_sshfs_shows_the_quota(
         assert usage == (40 * MIB, 12 * MIB, 28 * MIB)
 
         def copy() -> None:
-            with pytest.raises(OSError):  # noqa: PT011  its number is up to sshfs
+            with suppress(OSError):  # sshfs reports an error only if it comes before the last CLOSE
                 shutil.copyfile(tree.file("large", 45 * MIB), mounted / "large")
 
         await asyncio.to_thread(copy)

@@ -238,6 +238,22 @@ async def test_nothing_is_counted_before_the_first_change_and_then_once(backend:
     assert backend.counts == 1
 
 
+async def test_what_was_sent_before_the_count_is_checked_at_close(backend: Waiting) -> None:
+    """Also if the file that it replaces leaves less to add than was held unchecked."""
+    backend.may_list = asyncio.Event()
+    files = files_on(backend)
+    upload = await files.open_writer(path("/d/b"), TRUNC)
+    for at in range(0, 70, 10):
+        await upload.write(at, bytes(10))
+    await upload.sync()
+    backend.may_list.set()
+    with pytest.raises(NoSpace):
+        await upload.close()
+    assert of(backend) == 60
+    await write(files, "/d/b", data=bytes(60))
+    assert of(backend) == LIMIT
+
+
 async def test_if_it_cannot_be_counted_nothing_is_added_but_removing_works(backend: Waiting) -> None:
     def fail(method: str, place: Place) -> None:
         if method == "total_below":
