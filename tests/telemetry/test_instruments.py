@@ -41,6 +41,8 @@ PROMISED = {
     "hook_down": "",
     "aws_user_requests_total": "service result",
     "aws_users_down": "service",
+    "shared_state_requests_total": "purpose result",
+    "shared_state_down": "",
     "operations_total": "operation result",
     "operation_duration_seconds": "operation result",
     "received_bytes_total": "",
