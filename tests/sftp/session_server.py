@@ -99,7 +99,7 @@ class _Door(asyncssh.SSHServer):
     def session_requested(self) -> SftpSession:
         serving = self._serving
         pace = serving.paces.of(self._user, serving.rates if self._user == "alice" else Rates())
-        session = SftpSession(serving.files(self._user), serving.options, pace, serving.tracing)
+        session = SftpSession(serving.files(self._user), serving.options, pace, tracing=serving.tracing)
         self._serving.sessions.append(session)
         self._mine.append(session)
         return session
