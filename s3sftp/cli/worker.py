@@ -70,7 +70,7 @@ async def _work(
     application = Application(options, accounts, WorkerContext(gate, memory))
     gate.probe_storage = application.probe_storage
     updates = AccountUpdates(accounts, application.replace_users, lambda: gate.send(UsersLost()))
-    gate.apply_users = updates.enqueue
+    gate.apply_users, gate.when_users_are_applied = updates.enqueue, updates.when_settled
     try:
         await application.run(lambda: updates.when_settled(gate.ready), requests)
     finally:

@@ -11,6 +11,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from s3sftp.auth import Offence
@@ -43,6 +44,9 @@ class WorkerGate:
         self._probing: asyncio.Task[None] | None = None
         self.apply_users: Callable[[int], None] = os.close
         """Takes the file that describes how users have changed, and closes it."""
+        self.when_users_are_applied: Callable[[Callable[[], None]], None] = lambda then: then()
+        """Calls a function when all such files have been applied. A connection waits for it: whoever was
+        told of a change connects after it, and must meet the users of now."""
         self._ipc = IpcConnection(end, self._received, self._supervisor_gone)
 
     @property
@@ -121,7 +125,8 @@ class WorkerGate:
                 )
             admitted.leave()
         else:
-            self._adopter.adopt(socket.socket(fileno=descriptor), admitted)
+            sock = socket.socket(fileno=descriptor)
+            self.when_users_are_applied(partial(self._adopter.adopt, sock, admitted))
 
     async def _report_storage(self, probe: Callable[[], Awaitable[str]]) -> None:
         self._ipc.send(messages.StorageProbed(await probe()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
@@ -210,6 +211,45 @@ async def test_a_worker_that_gets_no_file_with_the_users_asks_for_it_again() -> 
         while not taken:
             await asyncio.sleep(0.01)
     assert set(read_account_changes(taken[0], {})) == {"alice"}
+    supervisor.close()
+    gate.close()
+
+
+async def test_a_connection_that_comes_after_a_change_of_users_is_served_when_the_change_is_applied() -> None:
+    mine, its = ipc_socket_pair()
+    heard: list[messages.IpcMessage] = []
+    supervisor = IpcConnection(mine, lambda message, _: heard.append(message), lambda: None)
+    gate = WorkerGate(its, ShutdownRequests())
+    reading, go_on = asyncio.Event(), asyncio.Event()
+    seen: list[str] = []
+
+    async def take(accounts: Accounts) -> None:
+        reading.set()
+        await go_on.wait()
+        seen.extend(accounts)
+
+    def announced(_host: str, _port: int) -> asyncio.Protocol:
+        seen.append("connection")
+        return asyncio.Protocol()
+
+    updates = AccountUpdates({}, take, lambda: None)
+    gate.apply_users, gate.when_users_are_applied = updates.enqueue, updates.when_settled
+    await gate.create_server(announced, "", 0)
+    supervisor.send(messages.UsersChanged(), os.fdopen(write_account_changes({}, some("alice")), "rb"))
+    client, server = socket.socketpair()
+    with client:
+        supervisor.send(messages.ServeConnection(1, "192.0.2.1", 1, "", False), server)
+        supervisor.send(messages.Ping())
+        async with asyncio.timeout(20):
+            await reading.wait()
+            while messages.Pong() not in heard:  # what was sent before has been handled
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)
+            go_on.set()
+            while "connection" not in seen:
+                await asyncio.sleep(0.01)
+    assert seen == ["alice", "connection"]
+    await updates.stop()
     supervisor.close()
     gate.close()
 
