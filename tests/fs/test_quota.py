@@ -12,7 +12,15 @@ from s3sftp.app.operation_trial import OperationTrial, parse_operation
 from s3sftp.auth import Identity
 from s3sftp.backends import Amount, Place, Session, Usage
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.errors import ConfigurationError, NoSpace, StorageFailure
+from s3sftp.errors import (
+    Changed,
+    ConfigurationError,
+    NoSpace,
+    NotFound,
+    PermissionDenied,
+    StorageError,
+    StorageFailure,
+)
 from s3sftp.fs import (
     AccessRules,
     FileOptions,
@@ -327,6 +335,47 @@ async def test_after_a_change_with_an_unknown_end_it_is_counted_again(backend: W
     while counted.counting is not None:
         await asyncio.sleep(0)
     assert (await ledger.counter.tally(counted)).stored == Amount(20, 1)
+
+
+@pytest.mark.parametrize("error", [Changed, NotFound, PermissionDenied])
+@pytest.mark.parametrize("name", ["a", "d"], ids=["file", "directory"])
+@pytest.mark.parametrize("target", ["out", "acme"])
+async def test_after_a_rename_that_left_its_copy_the_target_is_counted_again(
+    backend: Waiting, error: type[StorageError], name: str, target: str
+) -> None:
+    """Somebody replaced the source after it was copied, or it may not be removed."""
+    now = [1000.0]
+    volume = OpenStorage(backend, FileOptions())
+    volume.quotas = ledger = QuotaLedger(volume.backend, recount_seconds=3600, clock=lambda: now[0])
+    mounts = Mounts.of(
+        None,
+        mounts=(
+            Mount("/acme", "acme/", quota=Quota(LIMIT)),
+            Mount("/out", "out/", quota=Quota(LIMIT)),
+        ),
+    )
+    files = FileSystem(volume, mounts, Session("acme"))
+    before = {mount: (await files.usage(path(f"/{mount}"))).used_bytes or 0 for mount in ("acme", "out")}
+
+    def fail(method: str, place: Place) -> None:
+        if method == "rename":
+            backend.put(f"{target}/copy", bytes(20))
+            raise error
+
+    backend.fail = fail
+    with pytest.raises(error):
+        await files.rename(path(f"/acme/{name}"), path(f"/{target}/copy"), overwrite=False)
+    backend.fail = None
+    now[0] += 61
+    await files.usage(path(f"/{target}"))
+    counted = ledger.counted(Place((target.encode(),)))
+    while counted.counting is not None:
+        await asyncio.sleep(0)
+    stored = before[target] + 20
+    assert (await files.usage(path(f"/{target}"))).used_bytes == stored
+    with pytest.raises(NoSpace):
+        await write(files, f"/{target}/new", data=bytes(LIMIT - stored + 1))
+    await write(files, f"/{target}/new", data=bytes(LIMIT - stored))
 
 
 def tally(stored: int | None, **counts: Amount | int) -> Tally:

@@ -33,7 +33,7 @@ from s3sftp.backends.in_front import BackendInFront
 from s3sftp.errors import NoSpace, StorageError
 from s3sftp.fs.quota.counting import CountedPlace
 from s3sftp.fs.quota.holds import Change, Hold
-from s3sftp.fs.quota.ledger import QuotaLedger
+from s3sftp.fs.quota.ledger import BEFORE_THE_COPY, QuotaLedger
 from s3sftp.fs.quota.quotas import PlacedQuota, Quota
 from s3sftp.telemetry.metric_catalogue import LIMITS_REACHED
 from s3sftp.telemetry.metrics import Metrics
@@ -251,7 +251,7 @@ class QuotaBackend(BackendInFront):
                 (out, Change(minus=size)),
             )
             with _counting_refusals(self._metrics):
-                async with self._ledger.changing(*changes):
+                async with self._ledger.changing(*changes, nothing_happened=BEFORE_THE_COPY):
                     await self.behind.rename(source, target, session, overwrite=overwrite)
 
     async def _rename_directory(
@@ -273,7 +273,7 @@ class QuotaBackend(BackendInFront):
         )
         try:
             with _counting_refusals(self._metrics):
-                async with self._ledger.changing(*changes):
+                async with self._ledger.changing(*changes, nothing_happened=BEFORE_THE_COPY):
                     await self.behind.rename(source, target, session, overwrite=overwrite)
         finally:  # what was stored in it meanwhile is in no number
             self._ledger.doubt_below(source, target)
