@@ -213,6 +213,43 @@ async def test_of_uploads_at_once_in_two_workers_just_those_succeed_that_fit(
     assert of(backend) == 60 + 4 * 9
 
 
+class Meeting(SharedQuotaCounts):
+    """The first that holds more, in each of two workers, sees what the other holds."""
+
+    def __init__(self, table: SharedCounters, together: asyncio.Future[Tally]) -> None:
+        super().__init__(table)
+        self._together = together
+        self._has_met = False
+
+    async def add(self, place: str, more: Counts) -> Tally:
+        tally = await super().add(place, more)
+        if self._has_met or more.held.files <= 0:
+            return tally
+        self._has_met = True
+        if tally.counts.held.files == 2:
+            self._together.set_result(tally)
+        return await self._together
+
+
+@pytest.mark.parametrize("quota", [Quota(70), Quota(files=3)], ids=["bytes", "files"])
+async def test_of_two_that_see_each_other_and_fit_alone_one_is_stored(
+    backend: Waiting, columns: list[SharedCounters], quota: Quota
+) -> None:
+    together: asyncio.Future[Tally] = asyncio.Future()
+    volumes = [OpenStorage(backend, FileOptions(), quotas=Meeting(each, together)) for each in columns]
+    sessions = [files_on(backend, quota, volume) for volume in volumes]
+    uploads = []
+    for at, files in enumerate(sessions):
+        await files.usage(path("/"))
+        uploads.append(await files.open_writer(path(f"/n{at}"), TRUNC))
+        await uploads[at].write(0, bytes(9))
+    async with asyncio.timeout(30):
+        done = await asyncio.gather(*(upload.close() for upload in uploads), return_exceptions=True)
+    assert sum(isinstance(each, NoSpace) for each in done) == 1
+    assert done.count(None) == 1
+    assert of(backend) == 60 + 9
+
+
 async def test_users_of_one_prefix_share_its_count(backend: Waiting) -> None:
     volume = OpenStorage(backend, FileOptions())
     one, two = files_on(backend, Quota(LIMIT), volume), files_on(backend, Quota(70), volume)
