@@ -10,7 +10,7 @@ import pytest
 
 from s3sftp.app.operation_trial import OperationTrial, parse_operation
 from s3sftp.auth import Identity
-from s3sftp.backends import Amount, Place, Session, Usage
+from s3sftp.backends import Amount, Buffer, FileInfo, Finish, Place, Session, Upload, Usage
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import (
     Changed,
@@ -35,6 +35,7 @@ from s3sftp.fs import (
     rights_of,
 )
 from s3sftp.fs.quota import QuotaLedger
+from s3sftp.fs.quota.counting import CountedPlace
 from s3sftp.fs.quota.quotas import Counts, Tally, reconciled, size_text
 from s3sftp.fs.quota.shared_counts import ROWS
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
@@ -48,10 +49,11 @@ LIMIT = 100
 
 
 class Waiting(MemoryBackend):
-    """Counts how often it is listed, and lists when it may."""
+    """Counts how often it is listed, lists when it may, and knows what was stored before that."""
 
     counts = 0
     may_list: asyncio.Event | None = None
+    stored_too_early = 0
 
     async def total_below(self, place: Place, session: Session) -> Amount:
         self.counts += 1
@@ -59,6 +61,11 @@ class Waiting(MemoryBackend):
         if self.may_list is not None:
             await self.may_list.wait()
         return total
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        if self.may_list is not None and not self.may_list.is_set():
+            self.stored_too_early += 1
+        return await super().finish_write(upload, tail, finish, session)
 
 
 def files_on(
@@ -263,9 +270,27 @@ async def test_users_of_one_prefix_share_its_count(backend: Waiting) -> None:
 # ── counting ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def all_need_the_count(ledger: QuotaLedger, number: int) -> None:
+    """Wait until that many changes need the first count: until then they may do what they can without it."""
+    counter, enough, asked = ledger.counter, asyncio.Event(), 0
+    ready = counter.ready
+
+    async def asks(place: CountedPlace, session: Session) -> Tally:
+        nonlocal asked
+        asked += 1
+        if asked == number:
+            enough.set()
+        return await ready(place, session)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counter, "ready", asks)
+        await enough.wait()
+
+
 async def test_nothing_is_counted_before_the_first_change_and_then_once(backend: Waiting) -> None:
     backend.may_list = asyncio.Event()
-    files = files_on(backend)
+    volume = OpenStorage(backend, FileOptions())
+    files = files_on(backend, volume=volume)
     await files.stat(path("/a"))
     assert backend.counts == 0
     uploads = [await files.open_writer(path(f"/n{at}"), TRUNC) for at in range(3)]
@@ -274,11 +299,13 @@ async def test_nothing_is_counted_before_the_first_change_and_then_once(backend:
             await upload.write(at, bytes(10))
         await upload.sync()
     closing = [asyncio.ensure_future(upload.close()) for upload in uploads]
-    await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        await all_need_the_count(volume.quotas, len(uploads))
     assert backend.contents() == {key: bytes(data) for key, data in SEEDS.items()}
     assert not any(each.done() for each in closing)
     backend.may_list.set()
     done = await asyncio.gather(*closing, return_exceptions=True)
+    assert not backend.stored_too_early
     assert sum(each is None for each in done) == 1
     assert backend.counts == 1
 
