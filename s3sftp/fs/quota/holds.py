@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from s3sftp.backends import Amount, Session
+from s3sftp.errors import StorageError
 from s3sftp.fs.quota.counting import CountedPlace, PlaceCounter
 from s3sftp.fs.quota.quotas import Counts, Quota
 
@@ -72,6 +73,14 @@ class Hold:
                 await self._counter.ready(place, self._session)
             else:
                 await self._counter.while_first_counted(place)
+
+    async def is_counted(self) -> bool:
+        """Whether the places are counted, as by `ready`. A change that needs no room is made in any case."""
+        try:
+            await self.ready()
+        except StorageError:
+            return False
+        return True
 
     async def set_to(self, amount: Amount) -> None:
         """Hold this much, in place of what is held so far. Where nobody has counted yet, it is checked by the
