@@ -10,9 +10,17 @@ import pytest
 
 from s3sftp.app.operation_trial import OperationTrial, parse_operation
 from s3sftp.auth import Identity
-from s3sftp.backends import Amount, Place, Session, Usage
+from s3sftp.backends import Amount, Buffer, FileInfo, Finish, Place, Session, Upload, Usage
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.errors import ConfigurationError, NoSpace, StorageFailure
+from s3sftp.errors import (
+    Changed,
+    ConfigurationError,
+    NoSpace,
+    NotFound,
+    PermissionDenied,
+    StorageError,
+    StorageFailure,
+)
 from s3sftp.fs import (
     AccessRules,
     FileOptions,
@@ -27,6 +35,7 @@ from s3sftp.fs import (
     rights_of,
 )
 from s3sftp.fs.quota import QuotaLedger
+from s3sftp.fs.quota.counting import CountedPlace
 from s3sftp.fs.quota.quotas import Counts, Tally, reconciled, size_text
 from s3sftp.fs.quota.shared_counts import ROWS
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
@@ -40,10 +49,11 @@ LIMIT = 100
 
 
 class Waiting(MemoryBackend):
-    """Counts how often it is listed, and lists when it may."""
+    """Counts how often it is listed, lists when it may, and knows what was stored before that."""
 
     counts = 0
     may_list: asyncio.Event | None = None
+    stored_too_early = 0
 
     async def total_below(self, place: Place, session: Session) -> Amount:
         self.counts += 1
@@ -51,6 +61,11 @@ class Waiting(MemoryBackend):
         if self.may_list is not None:
             await self.may_list.wait()
         return total
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        if self.may_list is not None and not self.may_list.is_set():
+            self.stored_too_early += 1
+        return await super().finish_write(upload, tail, finish, session)
 
 
 def files_on(
@@ -205,6 +220,43 @@ async def test_of_uploads_at_once_in_two_workers_just_those_succeed_that_fit(
     assert of(backend) == 60 + 4 * 9
 
 
+class Meeting(SharedQuotaCounts):
+    """The first that holds more, in each of two workers, sees what the other holds."""
+
+    def __init__(self, table: SharedCounters, together: asyncio.Future[Tally]) -> None:
+        super().__init__(table)
+        self._together = together
+        self._has_met = False
+
+    async def add(self, place: str, more: Counts) -> Tally:
+        tally = await super().add(place, more)
+        if self._has_met or more.held.files <= 0:
+            return tally
+        self._has_met = True
+        if tally.counts.held.files == 2:
+            self._together.set_result(tally)
+        return await self._together
+
+
+@pytest.mark.parametrize("quota", [Quota(70), Quota(files=3)], ids=["bytes", "files"])
+async def test_of_two_that_see_each_other_and_fit_alone_one_is_stored(
+    backend: Waiting, columns: list[SharedCounters], quota: Quota
+) -> None:
+    together: asyncio.Future[Tally] = asyncio.Future()
+    volumes = [OpenStorage(backend, FileOptions(), quotas=Meeting(each, together)) for each in columns]
+    sessions = [files_on(backend, quota, volume) for volume in volumes]
+    uploads = []
+    for at, files in enumerate(sessions):
+        await files.usage(path("/"))
+        uploads.append(await files.open_writer(path(f"/n{at}"), TRUNC))
+        await uploads[at].write(0, bytes(9))
+    async with asyncio.timeout(30):
+        done = await asyncio.gather(*(upload.close() for upload in uploads), return_exceptions=True)
+    assert sum(isinstance(each, NoSpace) for each in done) == 1
+    assert done.count(None) == 1
+    assert of(backend) == 60 + 9
+
+
 async def test_users_of_one_prefix_share_its_count(backend: Waiting) -> None:
     volume = OpenStorage(backend, FileOptions())
     one, two = files_on(backend, Quota(LIMIT), volume), files_on(backend, Quota(70), volume)
@@ -218,9 +270,27 @@ async def test_users_of_one_prefix_share_its_count(backend: Waiting) -> None:
 # ── counting ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def all_need_the_count(ledger: QuotaLedger, number: int) -> None:
+    """Wait until that many changes need the first count: until then they may do what they can without it."""
+    counter, enough, asked = ledger.counter, asyncio.Event(), 0
+    ready = counter.ready
+
+    async def asks(place: CountedPlace, session: Session) -> Tally:
+        nonlocal asked
+        asked += 1
+        if asked == number:
+            enough.set()
+        return await ready(place, session)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counter, "ready", asks)
+        await enough.wait()
+
+
 async def test_nothing_is_counted_before_the_first_change_and_then_once(backend: Waiting) -> None:
     backend.may_list = asyncio.Event()
-    files = files_on(backend)
+    volume = OpenStorage(backend, FileOptions())
+    files = files_on(backend, volume=volume)
     await files.stat(path("/a"))
     assert backend.counts == 0
     uploads = [await files.open_writer(path(f"/n{at}"), TRUNC) for at in range(3)]
@@ -229,11 +299,13 @@ async def test_nothing_is_counted_before_the_first_change_and_then_once(backend:
             await upload.write(at, bytes(10))
         await upload.sync()
     closing = [asyncio.ensure_future(upload.close()) for upload in uploads]
-    await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        await all_need_the_count(volume.quotas, len(uploads))
     assert backend.contents() == {key: bytes(data) for key, data in SEEDS.items()}
     assert not any(each.done() for each in closing)
     backend.may_list.set()
     done = await asyncio.gather(*closing, return_exceptions=True)
+    assert not backend.stored_too_early
     assert sum(each is None for each in done) == 1
     assert backend.counts == 1
 
@@ -327,6 +399,47 @@ async def test_after_a_change_with_an_unknown_end_it_is_counted_again(backend: W
     while counted.counting is not None:
         await asyncio.sleep(0)
     assert (await ledger.counter.tally(counted)).stored == Amount(20, 1)
+
+
+@pytest.mark.parametrize("error", [Changed, NotFound, PermissionDenied])
+@pytest.mark.parametrize("name", ["a", "d"], ids=["file", "directory"])
+@pytest.mark.parametrize("target", ["out", "acme"])
+async def test_after_a_rename_that_left_its_copy_the_target_is_counted_again(
+    backend: Waiting, error: type[StorageError], name: str, target: str
+) -> None:
+    """Somebody replaced the source after it was copied, or it may not be removed."""
+    now = [1000.0]
+    volume = OpenStorage(backend, FileOptions())
+    volume.quotas = ledger = QuotaLedger(volume.backend, recount_seconds=3600, clock=lambda: now[0])
+    mounts = Mounts.of(
+        None,
+        mounts=(
+            Mount("/acme", "acme/", quota=Quota(LIMIT)),
+            Mount("/out", "out/", quota=Quota(LIMIT)),
+        ),
+    )
+    files = FileSystem(volume, mounts, Session("acme"))
+    before = {mount: (await files.usage(path(f"/{mount}"))).used_bytes or 0 for mount in ("acme", "out")}
+
+    def fail(method: str, place: Place) -> None:
+        if method == "rename":
+            backend.put(f"{target}/copy", bytes(20))
+            raise error
+
+    backend.fail = fail
+    with pytest.raises(error):
+        await files.rename(path(f"/acme/{name}"), path(f"/{target}/copy"), overwrite=False)
+    backend.fail = None
+    now[0] += 61
+    await files.usage(path(f"/{target}"))
+    counted = ledger.counted(Place((target.encode(),)))
+    while counted.counting is not None:
+        await asyncio.sleep(0)
+    stored = before[target] + 20
+    assert (await files.usage(path(f"/{target}"))).used_bytes == stored
+    with pytest.raises(NoSpace):
+        await write(files, f"/{target}/new", data=bytes(LIMIT - stored + 1))
+    await write(files, f"/{target}/new", data=bytes(LIMIT - stored))
 
 
 def tally(stored: int | None, **counts: Amount | int) -> Tally:

@@ -12,6 +12,7 @@ from tests.workers.worker_server import WORKERS, WorkerServer
 
 MIB = 1 << 20
 OF_40_MIB = {"users.alice.quota": {"bytes": "40 MiB"}}
+REFUSAL = "Failure: quota exceeded: at most 40 MiB may be stored here"
 
 
 async def used(session: asyncssh.SFTPClient) -> int:
@@ -30,8 +31,18 @@ async def test_uploads_that_end_at_once_in_two_workers_store_just_what_fits(serv
         uploads = [await session.open(f"/f{at}", "wb") for at, session in enumerate(sessions)]
         await asyncio.gather(*(upload.write(bytes(7 * MIB)) for upload in uploads))
         ended = await asyncio.gather(*(upload.close() for upload in uploads), return_exceptions=True)
-        refused = [str(each) for each in ended if each is not None]
-        assert refused == ["Failure: quota exceeded: at most 40 MiB may be stored here"] * 3
+        refused = {f"/f{at}": str(each) for at, each in enumerate(ended) if each is not None}
+        assert set(refused.values()) == {REFUSAL}
+        assert len(refused) >= 3, "only five fit"
+        assert [await used(session) for session in sessions] == [7 * (8 - len(refused))] * 8
+        for at, name in enumerate(refused):  # one after another: now there is no doubt about what fits
+            upload = await sessions[at].open(name, "wb")
+            await upload.write(bytes(7 * MIB))
+            if at < len(refused) - 3:
+                await upload.close()
+            else:
+                with pytest.raises(asyncssh.SFTPFailure, match="quota exceeded"):
+                    await upload.close()
         assert [await used(session) for session in sessions] == [35] * 8
         assert len(await sessions[0].glob("/f*")) == 5
 

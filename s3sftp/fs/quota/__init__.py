@@ -6,6 +6,8 @@ shared_counts    these numbers in the memory of the workers
 counting     counts by listing when it must
 holds        what is held until a change is booked
 ledger       which places are counted; admits, books or takes back each change
+refusals     the metric of what is refused
+renames      renames, which may take something out of one counted place and into another
 backend      what a session with a quota stores through: finds out what each change adds and takes away
 """
 

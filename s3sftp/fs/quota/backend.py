@@ -4,7 +4,7 @@
     write_chunk      holds what was sent; the bytes of a file that it replaces do not count twice
     finish_write     looks at the file that it replaces, unless that is known; holds the difference, books it
     delete           looks at the file first
-    rename           from one counted place into another, books it in both; looks at a file that it replaces
+    rename           see `renames`
     copy             like an upload of the whole file
 
 A change costs requests only if it is in a place that is counted. Directories are no files, and attributes
@@ -30,12 +30,13 @@ from s3sftp.backends import (
     WriteIntent,
 )
 from s3sftp.backends.in_front import BackendInFront
-from s3sftp.errors import NoSpace, StorageError
-from s3sftp.fs.quota.counting import CountedPlace
+from s3sftp.errors import NoSpace
+from s3sftp.fs.quota.counting import CountedPlace, amount_of_file
 from s3sftp.fs.quota.holds import Change, Hold
 from s3sftp.fs.quota.ledger import QuotaLedger
-from s3sftp.fs.quota.quotas import PlacedQuota, Quota
-from s3sftp.telemetry.metric_catalogue import LIMITS_REACHED
+from s3sftp.fs.quota.quotas import PlacedQuota, Quota, tighter
+from s3sftp.fs.quota.refusals import counting_refusals
+from s3sftp.fs.quota.renames import QuotaRenames
 from s3sftp.telemetry.metrics import Metrics
 
 _NOTHING = Amount()
@@ -67,6 +68,7 @@ class QuotaBackend(BackendInFront):
         self._ledger = ledger
         self._metrics = metrics
         self._limits = {ledger.counted(each.place): each.quota for each in quotas}
+        self._renames = QuotaRenames(behind, ledger, self._limits)
         self._begun: dict[int, _Begun] = {}
 
     def _hold(self, places: Iterable[CountedPlace], session: Session) -> Hold:
@@ -103,7 +105,7 @@ class QuotaBackend(BackendInFront):
         async with self._ledger.alone_at(begun.place):
             replaced = await self._replaced_by(begun, finish, session)
             change = Change.by(Amount(finish.size, 1) - replaced)
-            with _counting_refusals(self._metrics):
+            with counting_refusals(self._metrics):
                 async with self._ledger.changing((begun.hold, change)) as outcome:
                     try:
                         info = await self.behind.finish_write(upload, tail, finish, session)
@@ -127,8 +129,8 @@ class QuotaBackend(BackendInFront):
         await hold.ready()
         async with self._ledger.alone_at(place):
             size = memoryview(data).nbytes
-            change = Change.by(Amount(size, 1) - await self._stored_at(place, session))
-            with _counting_refusals(self._metrics):
+            change = Change.by(Amount(size, 1) - await amount_of_file(self.behind, place, session))
+            with counting_refusals(self._metrics):
                 async with self._ledger.changing((hold, change)):
                     return await self.behind.write_file(place, data, session)
 
@@ -136,7 +138,7 @@ class QuotaBackend(BackendInFront):
         """Raises NoSpace: if there is no room for a file of this size, in bytes, at a place."""
         hold = self._hold(self._ledger.covering(place), session)
         await hold.ready()
-        await hold.set_to((Amount(size, 1) - await self._stored_at(place, session)).above_zero)
+        await hold.set_to((Amount(size, 1) - await amount_of_file(self.behind, place, session)).above_zero)
         await hold.end()
 
     async def _sent(self, upload: Upload, count: int, session: Session) -> None:
@@ -146,13 +148,13 @@ class QuotaBackend(BackendInFront):
             return
         begun.sent_bytes += count
         async with begun.lock:
-            with _counting_refusals(self._metrics):
+            with counting_refusals(self._metrics):
                 try:
                     await _hold_sent(begun)
                 except NoSpace:
                     if begun.replaced_bytes is not None:
                         raise
-                    begun.replaced_bytes = (await self._stored_at(begun.place, session)).bytes
+                    begun.replaced_bytes = (await amount_of_file(self.behind, begun.place, session)).bytes
                     await _hold_sent(begun)
         if id(upload) not in self._begun:  # it was aborted meanwhile
             await begun.hold.end()
@@ -169,11 +171,11 @@ class QuotaBackend(BackendInFront):
             limit = await self._full(counted, quota)
             if limit is None or intent.base is not None:
                 continue
-            if intent.exclusive or await self._stored_at(place, session) == _NOTHING:
+            if intent.exclusive or await amount_of_file(self.behind, place, session) == _NOTHING:
                 if await self._ledger.counter.renew(counted, session):
                     limit = await self._full(counted, quota)
                 if limit is not None:
-                    with _counting_refusals(self._metrics):
+                    with counting_refusals(self._metrics):
                         raise quota.refusal(limit)
 
     async def _full(self, counted: CountedPlace, quota: Quota) -> str | None:
@@ -187,97 +189,24 @@ class QuotaBackend(BackendInFront):
             return _NOTHING
         if begun.intent.base is not None and finish.base_kept:
             return Amount(begun.intent.base.size, 1)
-        return await self._stored_at(begun.place, session)
-
-    async def _stored_at(self, place: Place, session: Session) -> Amount:
-        """The file that is stored at a place; nothing if there is none."""
-        size = await self.behind.size_of_file(place, session)
-        return _NOTHING if size is None else Amount(size, 1)
+        return await amount_of_file(self.behind, begun.place, session)
 
     # ── names ───────────────────────────────────────────────────────────────────────────────────────
 
     async def delete(self, place: Place, session: Session) -> None:
         hold = self._hold(self._ledger.covering(place), session)
-        if not hold.quotas or not await _is_counted(hold):
+        if not hold.quotas or not await hold.is_counted():
             await self.behind.delete(place, session)
             return
         async with self._ledger.alone_at(place):
-            removed = Change(minus=await self._stored_at(place, session))
+            removed = Change(minus=await amount_of_file(self.behind, place, session))
             async with self._ledger.changing((hold, removed)):
                 await self.behind.delete(place, session)
 
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
         """As `Backend.rename`. Raises NoSpace: if what moves exceeds a quota that is only at the target."""
-        leaves, enters = self._ledger.covering(source), self._ledger.covering(target)
-        within = self._hold([each for each in enters if each in leaves], session)
-        out = self._hold([each for each in leaves if each not in enters], session)
-        into = self._hold([each for each in enters if each not in leaves], session)
-        if leaves or enters:
-            await into.ready()
-            await _is_counted(within)
-            await _is_counted(out)
-            crosses = bool(out.quotas or into.quotas)
-            ask = self.behind.file_info if crosses else self.behind.recent_info
-            moved = await ask(source, session)
-            if not moved.is_dir:
-                await self._rename_file(source, target, session, (within, out, into), overwrite=overwrite)
-                return
-            if source.storage == target.storage:
-                await self._rename_directory(
-                    source, target, session, (within, out, into), overwrite=overwrite
-                )
-                return
-        await self.behind.rename(source, target, session, overwrite=overwrite)
-
-    async def _rename_file(
-        self,
-        source: Place,
-        target: Place,
-        session: Session,
-        holds: tuple[Hold, Hold, Hold],
-        *,
-        overwrite: bool,
-    ) -> None:
-        within, out, into = holds
-        crosses = bool(out.quotas or into.quotas)
-        async with self._ledger.alone_at(source, target):
-            ask = self.behind.file_info if crosses else self.behind.recent_info
-            info = await ask(source, session)
-            size = Amount(info.size, 1)
-            replaced = await self._stored_at(target, session) if overwrite else _NOTHING
-            changes = (
-                (into, Change.by(size - replaced)),
-                (within, Change(size, size + replaced)),
-                (out, Change(minus=size)),
-            )
-            with _counting_refusals(self._metrics):
-                async with self._ledger.changing(*changes):
-                    await self.behind.rename(source, target, session, overwrite=overwrite)
-
-    async def _rename_directory(
-        self,
-        source: Place,
-        target: Place,
-        session: Session,
-        holds: tuple[Hold, Hold, Hold],
-        *,
-        overwrite: bool,
-    ) -> None:
-        within, out, into = holds
-        crosses = bool(out.quotas or into.quotas)
-        total = await self.behind.total_below(source, session) if crosses else _NOTHING
-        changes = (
-            (into, Change(plus=total)),
-            (within, Change(moves_directory=True)),
-            (out, Change(minus=total)),
-        )
-        try:
-            with _counting_refusals(self._metrics):
-                async with self._ledger.changing(*changes):
-                    await self.behind.rename(source, target, session, overwrite=overwrite)
-        finally:  # what was stored in it meanwhile is in no number
-            self._ledger.doubt_below(source, target)
-            self._ledger.doubt([*into.quotas, *out.quotas])
+        with counting_refusals(self._metrics):
+            await self._renames.rename(source, target, session, overwrite=overwrite)
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
         """As `Extras.copy`. Raises NoSpace: if a quota would be exceeded."""
@@ -286,9 +215,9 @@ class QuotaBackend(BackendInFront):
             return await self.behind.copy(source, target, session, version=version)
         await hold.ready()
         async with self._ledger.alone_at(target):
-            copied = await self._stored_at(source, session)
-            change = Change.by(copied - await self._stored_at(target, session))
-            with _counting_refusals(self._metrics):
+            copied = await amount_of_file(self.behind, source, session)
+            change = Change.by(copied - await amount_of_file(self.behind, target, session))
+            with counting_refusals(self._metrics):
                 async with self._ledger.changing((hold, change)):
                     return await self.behind.copy(source, target, session, version=version)
 
@@ -301,49 +230,11 @@ class QuotaBackend(BackendInFront):
             quota = self._limits.get(counted)
             if quota:
                 used = (await self._ledger.counter.ready(counted, session)).used
-                size = _tighter((usage.total_bytes, usage.used_bytes), (quota.bytes, used.bytes))
-                files = _tighter((usage.total_files, usage.used_files), (quota.files, used.files))
+                size = tighter((usage.total_bytes, usage.used_bytes), (quota.bytes, used.bytes))
+                files = tighter((usage.total_files, usage.used_files), (quota.files, used.files))
                 usage = Usage(*size, *files)
         return usage
 
 
-_Fill = tuple[int | None, int | None]
-"""A total, and what is used of it. None: unlimited or unknown."""
-
-
-def _tighter(one: _Fill, quota: _Fill) -> _Fill:
-    """The quota, filled up to what the other leaves if that is less; the one that has a total, if only one
-    does."""
-    if quota[0] is None or quota[1] is None:
-        return one
-    if one[0] is None:
-        return quota
-    free = min(one[0] - (one[1] or 0), quota[0] - quota[1])
-    total = min(one[0], quota[0])
-    return total, total - free
-
-
 async def _hold_sent(begun: _Begun) -> None:
     await begun.hold.set_to(Amount(max(0, begun.sent_bytes - (begun.replaced_bytes or 0))))
-
-
-async def _is_counted(hold: Hold) -> bool:
-    """Whether the places of a hold are counted. A change that needs no room is made in any case."""
-    try:
-        await hold.ready()
-    except StorageError:
-        return False
-    return True
-
-
-class _counting_refusals:
-    """Counts what a quota refuses, in the metric of limits."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, NoSpace) and (error.rule or "").startswith("quota."):
-            self._metrics.add(LIMITS_REACHED.row("quota"))

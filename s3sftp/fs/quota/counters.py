@@ -19,7 +19,7 @@ class QuotaCounters(Protocol):
         """Add to the numbers of a place, and return them afterwards.
 
         Of two that add at the same time at least one sees what the other has added, so both may be refused
-        what only one of them exceeds, but never both admitted.
+        what only one of them exceeds, but never both admitted. Whoever is refused tries again (`holds`).
         """
 
     async def set_stored(self, place: str, stored: Amount, at: Tally, counted_at: float) -> None:

@@ -170,3 +170,9 @@ class PlaceCounter:
             corrected_bytes=off.bytes,
             corrected_files=off.files,
         )
+
+
+async def amount_of_file(backend: CompleteBackend, place: Place, session: Session) -> Amount:
+    """The file that is stored at a place; nothing if there is none."""
+    size = await backend.size_of_file(place, session)
+    return Amount() if size is None else Amount(size, 1)

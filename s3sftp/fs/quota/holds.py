@@ -2,16 +2,25 @@
 
 Whoever needs room adds to what is held, looks at the sum of everybody's, and takes back what is too much. So
 however many store at once, in however many workers, the quota is never exceeded.
+
+Two that add at the same moment see each other, and both take back although one of them fits. So whoever is
+refused only because of what others hold tries once more, after a pause whose length is random.
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from s3sftp.backends import Amount, Session
+from s3sftp.errors import StorageError
 from s3sftp.fs.quota.counting import CountedPlace, PlaceCounter
 from s3sftp.fs.quota.quotas import Counts, Quota
+
+_PAUSE_SECONDS = 0.01, 0.05
+"""The shortest and the longest pause. Adding, looking and taking back takes microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,17 @@ class Change:
         return (self.plus - self.minus).above_zero
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A place where something does not fit."""
+
+    place: CountedPlace
+    limit: str
+    """`bytes` or `files`."""
+    fits_alone: bool
+    """Whether it would fit if others held nothing."""
+
+
 class Hold:
     """What an upload, or another change, holds at each of its places until it is booked."""
 
@@ -54,6 +74,14 @@ class Hold:
             else:
                 await self._counter.while_first_counted(place)
 
+    async def is_counted(self) -> bool:
+        """Whether the places are counted, as by `ready`. A change that needs no room is made in any case."""
+        try:
+            await self.ready()
+        except StorageError:
+            return False
+        return True
+
     async def set_to(self, amount: Amount) -> None:
         """Hold this much, in place of what is held so far. Where nobody has counted yet, it is checked by the
         next call.
@@ -68,13 +96,20 @@ class Hold:
             if refused is None:
                 return
             self.amount = before
-            place, limit = refused
-            if is_last or not await self._counter.renew(place, self._session):
-                raise self.quotas[place].refusal(limit)
+            if is_last or not await self._may_fit_now(refused):
+                raise self.quotas[refused.place].refusal(refused.limit)
 
-    async def _add_and_check(self, difference: Amount, grows: Amount) -> tuple[CountedPlace, str] | None:
-        """Add to what is held at all places. Takes it back, and returns the place and the limit, if a quota
-        is exceeded."""
+    async def _may_fit_now(self, refused: _Refusal) -> bool:
+        """Whether to try again: after a new count, or when those who tried at the same moment are done."""
+        if await self._counter.renew(refused.place, self._session):
+            return True
+        if refused.fits_alone:
+            await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))  # noqa: S311
+        return refused.fits_alone
+
+    async def _add_and_check(self, difference: Amount, grows: Amount) -> _Refusal | None:
+        """Add to what is held at all places. Takes it back, and returns what refuses it, if a quota is
+        exceeded."""
         refused, is_checked = None, True
         done: list[CountedPlace] = []
         for place, quota in self.quotas.items():
@@ -86,7 +121,8 @@ class Hold:
                 is_checked = False
                 self._counter.start(place, self._session)
             elif (limit := quota.exceeded_by(grows, tally.used)) is not None:
-                refused = place, limit
+                alone = quota.exceeded_by(grows, tally.stored + self.amount) is None
+                refused = _Refusal(place, limit, alone)
                 break
         if refused is not None:
             for place in done:

@@ -26,6 +26,7 @@ from s3sftp.errors import (
     NotADirectory,
     NotEmpty,
     NotFound,
+    StorageError,
 )
 from s3sftp.fs.quota.counters import QuotaCounters
 from s3sftp.fs.quota.counting import CountedPlace, PlaceCounter
@@ -35,6 +36,9 @@ from s3sftp.fs.quota.shared_counts import SharedQuotaCounts
 
 _NOTHING_HAPPENED = (AlreadyExists, Changed, IsADirectory, NotADirectory, NotEmpty, NotFound, NoSpace)
 """Errors after which it is certain that nothing was changed."""
+BEFORE_THE_COPY = (AlreadyExists, IsADirectory, NotADirectory, NotEmpty, NoSpace)
+"""Errors after which it is certain that a rename has copied nothing. `Changed`, `NotFound` and
+`PermissionDenied` may come from the removal of the source, after its copy was stored."""
 
 
 class Outcome:
@@ -108,8 +112,14 @@ class QuotaLedger:
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────
 
     @asynccontextmanager
-    async def changing(self, *changes: tuple[Hold, Change]) -> AsyncIterator[Outcome]:
+    async def changing(
+        self,
+        *changes: tuple[Hold, Change],
+        nothing_happened: tuple[type[StorageError], ...] = _NOTHING_HAPPENED,
+    ) -> AsyncIterator[Outcome]:
         """Hold while a change is made: it is booked if it was made, and forgotten if not. All holds end.
+
+        After an error that is none of `nothing_happened` the places are counted again.
 
         Raises NoSpace: if a quota would be exceeded; then nothing may be changed.
         """
@@ -126,7 +136,7 @@ class QuotaLedger:
             yield outcome
         except BaseException as error:
             await self._book(changes, happened=outcome.happened)
-            if not isinstance(error, _NOTHING_HAPPENED):
+            if not isinstance(error, nothing_happened):
                 self.doubt(place for hold, _ in changes for place in hold.quotas)
             raise
         await self._book(changes, happened=True)

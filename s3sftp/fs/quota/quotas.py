@@ -114,6 +114,22 @@ def reconciled(before: Tally, after: Tally, listed: Amount) -> Amount | None:
     )
 
 
+Fill = tuple[int | None, int | None]
+"""A total, and what is used of it. None: unlimited or unknown."""
+
+
+def tighter(one: Fill, quota: Fill) -> Fill:
+    """The quota, filled up to what the other leaves if that is less; the one that has a total, if only one
+    does."""
+    if quota[0] is None or quota[1] is None:
+        return one
+    if one[0] is None:
+        return quota
+    free = min(one[0] - (one[1] or 0), quota[0] - quota[1])
+    total = min(one[0], quota[0])
+    return total, total - free
+
+
 def size_text(count: int) -> str:
     """A number of bytes for people: `1.5 GiB`."""
     number, unit = float(count), 0

@@ -10,6 +10,10 @@ Each worker writes its own column alone, so nothing needs a lock, and has its ow
 one of eight places that a name hashes to. The sum over all columns is what everybody has done. Numbers wrap
 at 2^64, so a difference may be negative.
 
+Others may read between two words of a change. What was held and is now stored must be in one of the two
+numbers then, or in both, never in neither: somebody would be admitted for whom there is no room. So the
+lasting words are written before the fleeting ones (`_ORDER`), and everybody reads in the opposite order.
+
 A place for which a column has no room left is counted by that process alone, until its next start.
 """
 
@@ -17,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from itertools import chain
 from typing import Final
 
 from s3sftp.backends import Amount
@@ -27,6 +30,9 @@ from s3sftp.runtime.shared_counters import SharedCounters
 _WORDS: Final = 16
 _TAG, _FLEETING, _LASTING, _STORED, _COUNTED_AT = 0, 1, 8, 13, 15
 """Where an entry's fields begin."""
+_ORDER: Final = (7, 8, 9, 10, 0, 1, 2, 3, 4, 5, 6, 11)
+"""In which the numbers of `_fleeting` and `_lasting` are written: `added`, then `removed`, then what is
+fleeting, and `moves` last, because `moving` must be seen by whoever sees that."""
 _PLACES: Final = 8
 ROWS: Final = _WORDS << 14
 """Room for 16 384 places: 2 MiB for each worker, of which only what is used takes memory."""
@@ -47,12 +53,11 @@ class SharedQuotaCounts:
     async def add(self, place: str, more: Counts) -> Tally:
         if more != NOTHING:
             table, row = self._own(place)
-            for at, number in chain(
-                enumerate(_fleeting(more), row + _FLEETING), enumerate(_lasting(more), row + _LASTING)
-            ):
-                if number:
-                    own = at * table.columns + table.column
-                    table.numbers[own] = (table.numbers[own] + number) % _WRAP
+            numbers = _fleeting(more) + _lasting(more)
+            for at in _ORDER:
+                if numbers[at]:
+                    own = (row + _FLEETING + at) * table.columns + table.column
+                    table.numbers[own] = (table.numbers[own] + numbers[at]) % _WRAP
         return self._tally(place)
 
     async def set_stored(self, place: str, stored: Amount, at: Tally, counted_at: float) -> None:
@@ -76,7 +81,7 @@ class SharedQuotaCounts:
         for table, row, column in self._entries(place):
             numbers, columns = table.numbers, table.columns
             start = row * columns + column
-            for at in range(len(sums)):
+            for at in reversed(_ORDER):
                 sums[at] += numbers[start + (_FLEETING + at) * columns]
             when = numbers[start + _COUNTED_AT * columns]
             if when > counted_at:
