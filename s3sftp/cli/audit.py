@@ -53,12 +53,18 @@ def audit() -> None:
     help="A log of the server: its `audit.anchored` name hashes that lines must have.",
 )
 @click.option("--after", type=_Hash(), help="The hash of the last line that rotation has removed.")
+@click.option(
+    "--keyed-from",
+    type=_Hash(),
+    help="The hash of the first line with a key, if the key was turned on later than the chain.",
+)
 def verify(
     files: tuple[Path, ...],
     key_files: tuple[Path, ...],
     expect: tuple[str, ...],
     logs: tuple[Path, ...],
     after: str | None,
+    keyed_from: str | None,
 ) -> None:
     """Check that FILES have every line as the server wrote it, in its order.
 
@@ -69,7 +75,7 @@ def verify(
     """
     keys = [read_key(file, "--key") for file in key_files]
     anchors = [anchor for log in logs for anchor in anchors_in(log)]
-    found = verify_files(files, keys, expect, anchors, after)
+    found = verify_files(files, keys, expect, anchors, after, keyed_from)
     for problem in found.problems[:_MOST_PROBLEMS]:
         print_error(str(problem))
     if len(found.problems) > _MOST_PROBLEMS:

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.errors import ConfigurationError
-from s3sftp.telemetry.audit_chain import Position
+from s3sftp.telemetry.audit_chain import Position, link
 from s3sftp.telemetry.audit_chain_file import FileChain, read_key, state_file
 from s3sftp.telemetry.audit_file import AuditFile
 from s3sftp.telemetry.audit_reading import anchors_in
@@ -44,7 +44,8 @@ class Log:
 
     def __init__(self, file: Path, key: bytes | None = None) -> None:
         self.anchors: list[Position] = []
-        self._chain = FileChain(file, key, self.anchors.append)
+        self.broken: list[str] = []
+        self._chain = FileChain(file, key, self.anchors.append, broken=self.broken.append)
         self._lines = AuditFile(file, lambda error: None, lambda lost: None, chain=self._chain)
         self._lines.start()
         self._numbers = itertools.count(1)
@@ -395,16 +396,82 @@ def test_whoever_writes_the_whole_log_anew_needs_the_key(tmp_path: Path) -> None
     assert first_problem(check(file, key=KEY)).endswith("hashed without a key, and lines before it with one")
 
 
+def hashes(file: Path) -> list[str]:
+    return [json.loads(line)["hash"] for line in file.read_text().splitlines()]
+
+
+def forge(file: Path, after: Position, count: int) -> Position:
+    """Replace the file, as somebody can who has not got the key. Returns the place of the last line."""
+    forged = []
+    for number in range(count):
+        line, after = link(b'{"time": "2026", "number": %d}\n' % number, after, None)
+        forged.append(line)
+    file.write_bytes(b"".join(forged))
+    return after
+
+
+def state_of(place: Position) -> bytes:
+    return json.dumps({"chain": place.chain, "sequence": place.sequence, "hash": place.hash}).encode()
+
+
+@pytest.mark.parametrize("state", ["left", "removed", "forged"])
+@pytest.mark.parametrize("goes_on", ["the server", "the server, started anew"])
+@pytest.mark.parametrize("replaced", ["all", "all after a line that is known"])
+def test_nobody_without_the_key_can_have_the_server_go_on_after_lines_of_his_own(
+    tmp_path: Path, replaced: str, goes_on: str, state: str
+) -> None:
+    file = tmp_path / "audit.log"
+    log = Log(file, KEY)
+    log.write(3)
+    known = None
+    begin = Position(json.loads(file.read_text().splitlines()[0])["chain"], 0, "")
+    if replaced != "all":
+        known = hashes(file)[-1]
+        begin = Position(begin.chain, 3, known)
+        file.rename(tmp_path / "audit.log.1")
+        log.write(2)
+    last = forge(file, begin, 6)
+    if state == "removed":
+        state_file(file).unlink()
+    elif state == "forged":
+        state_file(file).write_bytes(state_of(last))
+    if goes_on != "the server":
+        log = Log(file, KEY)
+    log.write(2)
+    text = first_problem(check(file, key=KEY, after=known))
+    assert text.startswith("audit.log:1: was hashed without a key")
+    if goes_on == "the server" or state == "left":
+        assert len(log.broken) == 1
+        assert "without a key" in log.broken[0]
+        assert len(check(file, key=KEY, after=known).problems) > 6, "nor does the server follow them"
+
+
+def test_a_chain_that_is_replaced_while_the_server_runs_is_reported_by_it(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    log = Log(file)
+    log.write(2)
+    state_file(file).unlink()
+    forge(file, Position("f" * 16, 0, ""), 3)
+    log.write(2)
+    assert len(log.broken) == 1
+    assert f"chain {'f' * 16}" in log.broken[0]
+
+
 def test_a_key_may_be_introduced_and_changed(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     Log(file).write(2)
     Log(file, KEY).write(2)
     Log(file, b"y" * 32).write(2)
-    assert verify([file], [KEY, b"y" * 32]).problems == []
-    assert first_problem(check(file, key=KEY)).startswith("audit.log:5: was changed")
+    first = hashes(file)[2]  # with a key
+    assert verify([file], [KEY, b"y" * 32], keyed_from=first).is_whole
+    assert first_problem(verify([file], [KEY], keyed_from=first)).startswith("audit.log:5: was changed")
+    assert "--keyed-from" in first_problem(verify([file], [KEY, b"y" * 32]))
+    for wrong in (hashes(file)[1], "0" * 64):
+        assert verify([file], [KEY, b"y" * 32], keyed_from=wrong).not_found == [wrong.rpartition(":")[2]]
     text = file.read_bytes()
     file.write_bytes(text.replace(b'"number": 1', b'"number": 7', 1))
-    assert first_problem(verify([file], [KEY, b"y" * 32])).startswith("audit.log:1: was changed")
+    found = verify([file], [KEY, b"y" * 32], keyed_from=first)
+    assert first_problem(found).startswith("audit.log:1: was changed")
 
 
 def test_files_that_rotation_has_removed_are_replaced_by_the_hash_of_their_last_line(tmp_path: Path) -> None:
