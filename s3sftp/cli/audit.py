@@ -9,7 +9,7 @@ import click
 
 from s3sftp.cli.error_messages import print_error
 from s3sftp.telemetry.audit_chain import HASH
-from s3sftp.telemetry.audit_chain_file import read_key
+from s3sftp.telemetry.audit_chain_file import read_key, without_states
 from s3sftp.telemetry.audit_reading import anchors_in
 from s3sftp.telemetry.audit_verification import Verification
 from s3sftp.telemetry.audit_verification import verify as verify_files
@@ -68,14 +68,15 @@ def verify(
 ) -> None:
     """Check that FILES have every line as the server wrote it, in its order.
 
-    FILES may be in any order, and compressed with gzip, bzip2 or xz. --key, --expect and --anchors may be
+    FILES may be in any order, and compressed with gzip, bzip2 or xz. The file of the chain beside them, which
+    the pattern audit.log* matches too, is left out. --key, --expect and --anchors may be
     repeated.
 
     Exit status 0 if all is whole, 1 if not; the first line says what is not.
     """
     keys = [read_key(file, "--key") for file in key_files]
     anchors = [anchor for log in logs for anchor in anchors_in(log)]
-    found = verify_files(files, keys, expect, anchors, after, keyed_from)
+    found = verify_files(without_states(files), keys, expect, anchors, after, keyed_from)
     for problem in found.problems[:_MOST_PROBLEMS]:
         print_error(str(problem))
     if len(found.problems) > _MOST_PROBLEMS:

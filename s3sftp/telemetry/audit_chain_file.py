@@ -34,6 +34,7 @@ ANCHOR_SECONDS = 300.0
 _MAX_KEY_BYTES = 64 << 10
 _STATE_BYTES = 4096
 _MODE = 0o600
+_SUFFIX = ".chain"
 
 Anchored = Callable[[Position], None]
 """Called in the thread that writes the log with the place of a line, for a record that is kept elsewhere."""
@@ -153,7 +154,22 @@ class FileChain:
 
 def state_file(file: Path) -> Path:
     """The file beside the log."""
-    return file.with_name(f"{file.name}.chain")
+    return file.with_name(f"{file.name}{_SUFFIX}")
+
+
+def without_states(files: Sequence[Path]) -> list[Path]:
+    """The files but for those that keep the place of another one's chain, or of one it was renamed from."""
+    return [each for each in files if not any(_is_state_of(each, other) for other in files)]
+
+
+def _is_state_of(file: Path, log: Path) -> bool:
+    name = file.name.removesuffix(_SUFFIX)
+    return (
+        file.name.endswith(_SUFFIX)
+        and file != log
+        and log.parent == file.parent
+        and log.name.startswith(name)
+    )
 
 
 def open_state(file: Path) -> int:
