@@ -69,8 +69,7 @@ def verify(
     """Check that FILES have every line as the server wrote it, in its order.
 
     FILES may be in any order, and compressed with gzip, bzip2 or xz. The file of the chain beside them, which
-    the pattern audit.log* matches too, is left out. --key, --expect and --anchors may be
-    repeated.
+    the pattern audit.log* matches too, is left out. --key, --expect and --anchors may be repeated.
 
     Exit status 0 if all is whole, 1 if not; the first line says what is not.
     """

@@ -130,7 +130,7 @@ class FileChain:
         try:
             read = json.loads(os.pread(self._descriptor, _STATE_BYTES, 0))
             place = Position(str(read["chain"]), int(read["sequence"]), str(read["hash"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # Infinity, deep lists
             return None
         is_chain = len(place.chain) == 16 and set(place.chain) <= set("0123456789abcdef")
         is_place = is_chain and 0 < place.sequence < 10**18 and HASH.fullmatch(place.hash)

@@ -213,13 +213,18 @@ def test_the_chain_goes_on_although_its_own_file_is_lost_or_behind(tmp_path: Pat
     Log(file).write(3)
     behind = state_file(file).read_bytes()
     Log(file).write(3)
-    for state in (behind, b"", b"\0" * 100, b'{"chain": "no", "sequence": -1, "hash": ""}'):
+    wrong = [b"", b"\0" * 100, b"17", b'{"chain": "no", "sequence": -1, "hash": ""}']
+    wrong += [
+        b'{"chain": "no", "sequence": %s, "hash": ""}' % number for number in (b"Infinity", b"NaN", b"1e999")
+    ]
+    wrong += [b"[" * 4096, b"9" * 4096, b'{"sequence": []}', b"\xff"]
+    for state in (behind, *wrong):
         state_file(file).write_bytes(state)
         Log(file).write(1)
     state_file(file).unlink()
     Log(file).write(1)
     found = check(file)
-    assert (found.problems, found.lines) == ([], 11)
+    assert (found.problems, found.lines) == ([], 8 + len(wrong))
 
 
 def test_a_line_that_a_crash_cut_off_breaks_nothing_and_is_mentioned(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry.audit_file import AuditFile, require_appendable
+from s3sftp.telemetry.audit_queue import LineWriter
 from testbed.processes import wait_until
 from tests.telemetry.audit_appender import ROUND
 
@@ -114,6 +115,25 @@ def test_a_line_that_a_crash_cut_off_does_not_spoil_the_next(tmp_path: Path) -> 
     written.put(b'{"name": "q", "number": 1}\n')
     assert written.finish(30)
     assert file.read_text() == '{"name": "p", "num\n{"name": "q", "number": 1}\n'
+
+
+def test_an_error_that_nobody_expected_stops_no_thread_and_loses_no_line(tmp_path: Path) -> None:
+    errors: list[str] = []
+    written: list[bytes] = []
+
+    class Writer(LineWriter):
+        def _write(self, lines: Sequence[bytes]) -> None:
+            if not errors:
+                raise OverflowError("too large")
+            written.extend(lines)
+
+    writer = Writer(lambda error: errors.append(str(error)), lambda lost: None)
+    writer.start()
+    writer.put(b"first\n")
+    writer.put(b"second\n")
+    assert writer.finish(30)
+    assert written == [b"first\n", b"second\n"]
+    assert errors == ["OverflowError: too large"]
 
 
 def test_a_truncated_file_is_continued_at_its_beginning(tmp_path: Path) -> None:
