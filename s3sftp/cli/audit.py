@@ -10,7 +10,7 @@ import click
 from s3sftp.cli.error_messages import print_error
 from s3sftp.telemetry.audit_chain import HASH
 from s3sftp.telemetry.audit_chain_file import read_key, without_states
-from s3sftp.telemetry.audit_reading import anchors_in
+from s3sftp.telemetry.audit_reading import LineFinding, anchors_of
 from s3sftp.telemetry.audit_verification import Verification
 from s3sftp.telemetry.audit_verification import verify as verify_files
 from s3sftp.telemetry.logs import printable
@@ -74,8 +74,10 @@ def verify(
     Exit status 0 if all is whole, 1 if not; the first line says what is not.
     """
     keys = [read_key(file, "--key") for file in key_files]
-    anchors = [anchor for log in logs for anchor in anchors_in(log)]
+    problems: list[LineFinding] = []
+    anchors = anchors_of(logs, problems)
     found = verify_files(without_states(files), keys, expect, anchors, after, keyed_from)
+    found.problems[:0] = problems
     for problem in found.problems[:_MOST_PROBLEMS]:
         print_error(str(problem))
     if len(found.problems) > _MOST_PROBLEMS:
@@ -84,11 +86,14 @@ def verify(
         print_error(f"no line has the hash {hash_}: lines were cut off at the end, or replaced")
     for note in found.notes:
         click.echo(f"note: {printable(str(note))}")
-    click.echo(_summary(found))
+    read = len({anchor.hash for anchor in anchors})
+    click.echo(
+        _summary(found, f"anchors: {read} read, {found.anchors} of them in these lines\n" if logs else "")
+    )
     sys.exit(0 if found.is_whole else 1)
 
 
-def _summary(found: Verification) -> str:
+def _summary(found: Verification, anchors: str) -> str:
     verdict = "whole" if found.is_whole else "NOT whole"
     count = f"{found.lines} chained line{'' if found.lines == 1 else 's'}"
     files = f"{len(found.files)} file{'' if len(found.files) == 1 else 's'}"
@@ -96,5 +101,5 @@ def _summary(found: Verification) -> str:
         return f"{verdict}: {count} in {files}"
     return (
         f"{verdict}: {count} in {files}, {found.first.sequence} to {found.last.sequence} of chain "
-        f"{found.last.chain}\nlast hash: {found.last.hash}"
+        f"{found.last.chain}\n{anchors}last hash: {found.last.hash}"
     )

@@ -27,6 +27,8 @@ class Verification:
     problems: list[LineFinding] = field(default_factory=list)
     notes: list[LineFinding] = field(default_factory=list)
     """What is no fault, and what a reader should know."""
+    anchors: int = 0
+    """Places that the server has logged and a line has."""
     not_found: list[str] = field(default_factory=list)
     """Hashes that some line should have, and none has."""
 
@@ -102,7 +104,8 @@ class _Check:
         self._begins.setdefault(read.at.chain, read.at.sequence)
         if genuine:
             self._expected.pop(_bare(read.at.hash), None)
-            self._anchors.pop(_bare(read.at.hash), None)
+            if self._anchors.pop(_bare(read.at.hash), None) is not None:
+                self.found.anchors += 1
             if is_keyed(read.at.hash) and _bare(read.at.hash) == self._keyed_from:
                 self._keyed_from = None
         self.found.first = self.found.first or read.at

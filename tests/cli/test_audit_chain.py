@@ -102,11 +102,35 @@ def test_the_command_of_the_page_works_as_it_stands_there(tmp_path: Path, rotati
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("whole: ")
+    assert f"\nanchors: {len(log.anchors)} read" in done.stdout
 
 
 def anchored(place: Position) -> str:
     event = {"event": "audit.anchored", "chain": place.chain, "sequence": place.sequence, "hash": place.hash}
     return json.dumps(event) + "\n"
+
+
+def test_a_log_without_anchors_is_a_failure_and_those_that_are_there_are_counted(tmp_path: Path) -> None:
+    log = Log(tmp_path / "audit.log")
+    log.write(2)
+    for name, content, says in (
+        ("empty.log", b"", "empty.log: has no event audit.anchored"),
+        ("packed.log.gz", b"\x1f\x8b broken", "packed.log.gz: cannot be read: "),
+        ("missing.log", None, "missing.log: cannot be read: No such file"),
+    ):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        done = verified(tmp_path / "audit.log", "--anchors", tmp_path / name)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert done.stderr.startswith(f"{tmp_path}/{says}")
+        assert done.stdout.startswith("NOT whole")
+    events = "".join(map(anchored, log.anchors))
+    done = s3sftp(  # from a pipe, as of `journalctl`
+        "audit", "verify", str(tmp_path / "audit.log"), "--anchors", "/dev/stdin", stdin=events
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    count = len(log.anchors)
+    assert f"\nanchors: {count} read, {count} of them in these lines\n" in done.stdout
 
 
 def test_the_file_of_a_chain_is_no_log_of_lines(tmp_path: Path) -> None:

@@ -528,6 +528,11 @@ def test_whatever_is_changed_is_found(
 # ── as others see it ────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_pipe_is_no_log_to_verify_because_it_is_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert first_problem(check(tmp_path / "pipe")) == "pipe:0: cannot be read: is no regular file"
+
+
 @each_key
 def test_openssl_computes_the_same_hashes_as_the_page_says(tmp_path: Path, key: bytes | None) -> None:
     file = tmp_path / "audit.log"
@@ -559,6 +564,19 @@ def test_compressed_files_are_read_and_a_damaged_one_is_a_problem(tmp_path: Path
     log.write(2)
     files = logs_in(tmp_path, "*.log*")
     assert check(*files).is_whole
+    for name in ("gzip.log.gz", "bzip2.log.bz2", "xz.log.xz"):
+        packed = tmp_path / name
+        undamaged = packed.read_bytes()
+        for offset in range(6, len(undamaged)):
+            packed.write_bytes(
+                undamaged[:offset] + bytes([undamaged[offset] ^ 0xFF]) + undamaged[offset + 1 :]
+            )
+            check(*files)  # reports, and does not raise; some bytes of a header mean nothing
+        packed.write_bytes(
+            undamaged[: len(undamaged) // 2] + b"\xff" * 9 + undamaged[len(undamaged) // 2 + 9 :]
+        )
+        assert "cannot be read" in first_problem(check(*files))
+        packed.write_bytes(undamaged)
     packed = tmp_path / "gzip.log.gz"
     packed.write_bytes(packed.read_bytes()[:-9])
     assert not check(*files).is_whole
