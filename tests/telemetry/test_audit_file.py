@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -105,6 +107,24 @@ def test_whoever_puts_a_line_never_waits_and_what_does_not_fit_is_counted(tmp_pa
     count = len(file.read_text().splitlines())
     assert 0 < count < 30
     assert lost == [30 - count]
+
+
+def test_a_reader_that_keeps_the_lock_raises_an_alarm_and_loses_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    file.touch()
+    failed: SimpleQueue[OSError] = SimpleQueue()
+    written = AuditFile(file, failed.put, lambda lost: None, lock_seconds=0.05)
+    with file.open("rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        written.start()
+        for number in range(10):
+            written.put(b"%d\n" % number)
+        error = failed.get(timeout=30)
+        assert error.errno == errno.EAGAIN
+        assert "lock" in (error.strerror or "")
+        assert file.read_bytes() == b""
+    assert written.finish(30)
+    assert file.read_bytes() == b"".join(b"%d\n" % number for number in range(10))
 
 
 def test_a_line_that_a_crash_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
