@@ -388,6 +388,22 @@ def test_a_process_that_goes_on_is_not_deceived_by_an_older_copy_of_both_files(t
     assert first_problem(check(file)) == "audit.log:3: 2 lines are missing before it, from 3 of the chain on"
 
 
+def test_what_an_older_copy_of_both_files_lacks_is_found_by_anchors_alone_if_another_process_goes_on(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "audit.log"
+    Log(file, KEY).write(2)
+    older = file.read_bytes(), state_file(file).read_bytes()
+    log = Log(file, KEY)
+    log.write(2)
+    file.write_bytes(older[0])
+    state_file(file).write_bytes(older[1])
+    Log(file, KEY).write(3)
+    assert check(file, key=KEY).is_whole, "as docs/audit.md admits"
+    found = verify([file], [KEY], anchors=log.anchors)
+    assert found.not_found == [each.hash for each in log.anchors]
+
+
 def test_whoever_writes_the_whole_log_anew_needs_the_key(tmp_path: Path) -> None:
     for name, key in (("without", None), ("with another", b"x" * 32)):
         file = tmp_path / name
