@@ -20,27 +20,44 @@ from pathlib import Path
 from time import monotonic
 
 from s3sftp.errors import ConfigurationError
-from s3sftp.telemetry.audit_chain import HASH, MIN_KEY_BYTES, Position, is_genuine, link, read_line
+from s3sftp.telemetry.audit_chain import (
+    HASH,
+    MIN_KEY_BYTES,
+    Position,
+    is_genuine,
+    is_keyed,
+    link,
+    read_line,
+)
 
 ANCHOR_SECONDS = 300.0
 _MAX_KEY_BYTES = 64 << 10
 _STATE_BYTES = 4096
 _MODE = 0o600
+_SUFFIX = ".chain"
 
 Anchored = Callable[[Position], None]
 """Called in the thread that writes the log with the place of a line, for a record that is kept elsewhere."""
+Broken = Callable[[str], None]
+"""Called in the same thread if somebody else has changed the log, with what is wrong."""
 
 
 class FileChain:
     """Links the lines that this process appends, after those of all others. Not for several threads."""
 
     def __init__(
-        self, file: Path, key: bytes | None, anchored: Anchored, anchor_seconds: float = ANCHOR_SECONDS
+        self,
+        file: Path,
+        key: bytes | None,
+        anchored: Anchored,
+        anchor_seconds: float = ANCHOR_SECONDS,
+        broken: Broken = lambda problem: None,
     ) -> None:
         self._state_file = state_file(file)
         self._key = key
         self._keys = () if key is None else (key,)
         self._anchored = anchored
+        self._broken = broken
         self._anchor_seconds = anchor_seconds
         self._anchored_at = monotonic()
         self._is_anchored = True
@@ -91,11 +108,18 @@ class FileChain:
 
     def _place_after(self, last_line: bytes) -> Position:
         """The place of the last line of all. Of several opinions about one chain, the furthest is right: a
-        log that somebody has cut shows less than there was."""
+        log that somebody has cut shows less than there was. Where one has a key, those without are forged."""
         found = [each for each in (self._read_state(), self._place_of(last_line), self._last) if each]
         if not found:
             return Position(secrets.token_hex(8), 0, "")
-        same = [each for each in found if each.chain == found[0].chain]
+        keyed = [each for each in found if is_keyed(each.hash)]
+        if self._key is not None and 0 < len(keyed) < len(found):
+            self._broken("lines of the chain were hashed with a key, and what follows them without a key")
+            found = keyed
+        chain = found[0].chain
+        if self._last is not None and self._last.chain != chain:
+            self._broken(f"the log has chain {chain} now, and this process wrote to chain {self._last.chain}")
+        same = [each for each in found if each.chain == chain]
         return max(same, key=lambda each: each.sequence)
 
     def _place_of(self, line: bytes) -> Position | None:
@@ -106,7 +130,7 @@ class FileChain:
         try:
             read = json.loads(os.pread(self._descriptor, _STATE_BYTES, 0))
             place = Position(str(read["chain"]), int(read["sequence"]), str(read["hash"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # Infinity, deep lists
             return None
         is_chain = len(place.chain) == 16 and set(place.chain) <= set("0123456789abcdef")
         is_place = is_chain and 0 < place.sequence < 10**18 and HASH.fullmatch(place.hash)
@@ -130,7 +154,22 @@ class FileChain:
 
 def state_file(file: Path) -> Path:
     """The file beside the log."""
-    return file.with_name(f"{file.name}.chain")
+    return file.with_name(f"{file.name}{_SUFFIX}")
+
+
+def without_states(files: Sequence[Path]) -> list[Path]:
+    """The files but for those that keep the place of another one's chain, or of one it was renamed from."""
+    return [each for each in files if not any(_is_state_of(each, other) for other in files)]
+
+
+def _is_state_of(file: Path, log: Path) -> bool:
+    name = file.name.removesuffix(_SUFFIX)
+    return (
+        file.name.endswith(_SUFFIX)
+        and file != log
+        and log.parent == file.parent
+        and log.name.startswith(name)
+    )
 
 
 def open_state(file: Path) -> int:

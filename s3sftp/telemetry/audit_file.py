@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -25,6 +26,9 @@ from s3sftp.telemetry.audit_queue import LAST_SECONDS, MAX_BYTES, Failed, LineWr
 _MODE = 0o600
 _BLOCK_BYTES = 16 << 10
 _MAX_LINE_BYTES = 16 << 20
+_LOCK_SECONDS = 3.0
+"""How long others may hold the lock of the file until it counts as a failure."""
+_LONGEST_PAUSE_SECONDS = 0.05
 
 
 class AuditFile(LineWriter):
@@ -37,10 +41,12 @@ class AuditFile(LineWriter):
         recovered: Recovered,
         max_bytes: int = MAX_BYTES,
         chain: FileChain | None = None,
+        lock_seconds: float = _LOCK_SECONDS,
     ) -> None:
         super().__init__(failed, recovered, max_bytes)
         self._file = file
         self._chain = chain
+        self._lock_seconds = lock_seconds
         self._descriptor: int | None = None
 
     def finish(self, seconds: float = LAST_SECONDS) -> bool:
@@ -68,7 +74,7 @@ class AuditFile(LineWriter):
     def _append(self, lines: Sequence[bytes]) -> None:
         with self._chain.alone() if self._chain is not None else nullcontext():
             descriptor = self._opened()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor, self._lock_seconds)
             try:
                 self._append_to(descriptor, lines)
             finally:
@@ -139,6 +145,22 @@ def require_appendable(file: Path, option: str) -> None:
         raise ConfigurationError(
             [f"{option} = {str(file)!r}: cannot write it: {error.strerror or error}"]
         ) from None
+
+
+def _lock(descriptor: int, seconds: float) -> None:
+    """Lock the file. Whoever may read it can keep its lock, so this does not wait for ever.
+
+    Raises OSError: if somebody else holds it for longer.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.001
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise OSError(errno.EAGAIN, "another process keeps the lock of the file") from None
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def _ends_whole(descriptor: int, size: int) -> bool:

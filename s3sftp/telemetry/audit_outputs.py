@@ -108,7 +108,15 @@ def _chain_of(file: Path, options: AuditOptions, *, is_first: bool) -> FileChain
     def anchored(last: Position) -> None:
         _log.info("audit.anchored", file=str(file), chain=last.chain, sequence=last.sequence, hash=last.hash)
 
-    return FileChain(file, key, anchored, options.anchor_interval.total_seconds())
+    def broken(problem: str) -> None:
+        _log.error(
+            "audit.chain_broken",
+            file=str(file),
+            problem=problem,
+            advice="somebody else has changed the log: keep a copy, and see `s3sftp audit verify`",
+        )
+
+    return FileChain(file, key, anchored, options.anchor_interval.total_seconds(), broken)
 
 
 def _made(make: Callable[[Failed, Recovered], LineWriter], where: str, lost: Lost) -> Put:

@@ -85,9 +85,9 @@ class LineWriter:
                 try:
                     self._write(batch)
                     break
-                except OSError as error:
+                except Exception as error:  # a thread that ends would lose all lines, and nobody would know
                     has_failed = True
-                    self._failed(error)
+                    self._failed(error if isinstance(error, OSError) else OSError(_described(error)))
                     time.sleep(_AGAIN_SECONDS)
             self._done_bytes += sum(map(len, batch))
             if has_failed or self._lost > self._told_lost:
@@ -112,3 +112,7 @@ class LineWriter:
                 continue
             with suppress(Empty):
                 return self._lines.get(timeout=seconds)
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

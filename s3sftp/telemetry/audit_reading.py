@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import fcntl
 import gzip
 import json
 import lzma
 import os
 import re
+import stat
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +31,8 @@ _LOGFMT = re.compile(
     r"(?:timestamp=\S+ level=\w+ event=|[0-9:.]+ info +)audit\.anchored (?:.* )?chain=(?P<chain>[0-9a-f]{16})"
     r"(?= )(?=.* sequence=(?P<sequence>[0-9]{1,18})\b)(?=.* hash=(?P<hash>\S+))"
 )
-UNREADABLE = (OSError, EOFError, lzma.LZMAError)
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error)
+"""Raised by `lines_of`: the file is missing, is cut off, or its compressed bytes are damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,26 @@ class LineFinding:
 
 
 def anchors_in(log: Path) -> list[Position]:
-    """The places in the events `audit.anchored` of a log, whatever its form. Blocks.
+    """The places in the events `audit.anchored` of a log, whatever its form. It may be a pipe. Blocks.
 
-    Raises OSError: if it cannot be read.
+    Raises OSError, EOFError, LZMAError, zlib.error: if it cannot be read.
     """
     return [place for line in lines_of(log) if b"audit.anchored" in line and (place := _anchor_in(line))]
+
+
+def anchors_of(logs: Sequence[Path], problems: list[LineFinding]) -> list[Position]:
+    """Those of several logs. None in any of them is a problem, because then they show nothing. Blocks."""
+    anchors: list[Position] = []
+    for log in logs:
+        try:
+            anchors += anchors_in(log)
+        except UNREADABLE as error:
+            problems.append(unreadable(log, error))
+    if logs and not anchors and not problems:
+        names = ", ".join(map(str, logs[1:]))
+        text = "has no event audit.anchored" + (f", nor has {names}" if names else "")
+        problems.append(LineFinding(logs[0], 0, f"{text}: is it the server's log, of level info or debug?"))
+    return anchors
 
 
 def _anchor_in(line: bytes) -> Position | None:
@@ -76,6 +95,8 @@ def in_order(files: Sequence[Path], problems: list[LineFinding]) -> list[Path]:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
+            if not stat.S_ISREG(status.st_mode):  # it is read twice
+                raise OSError(errno.EINVAL, "is no regular file")
             time, chain, sequence = _beginning(file)
         except UNREADABLE as error:
             problems.append(unreadable(file, error))
@@ -111,13 +132,15 @@ def lines_of(file: Path) -> Iterator[bytes]:
 @contextmanager
 def _opened(file: Path) -> Iterator[IO[bytes]]:
     with file.open("rb") as raw:
-        start = raw.read(6)
-        raw.seek(0)
+        start = raw.peek(6)  # a pipe cannot be read again
         for magic, open_compressed in _COMPRESSED.items():
             if start.startswith(magic):
                 with open_compressed(raw) as stream:
                     yield stream
                 return
+        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            yield raw
+            return
         fcntl.flock(raw, fcntl.LOCK_SH)  # the server writes lines whole while it holds the lock
         size = os.fstat(raw.fileno()).st_size
         fcntl.flock(raw, fcntl.LOCK_UN)

@@ -27,6 +27,8 @@ class Verification:
     problems: list[LineFinding] = field(default_factory=list)
     notes: list[LineFinding] = field(default_factory=list)
     """What is no fault, and what a reader should know."""
+    anchors: int = 0
+    """Places that the server has logged and a line has."""
     not_found: list[str] = field(default_factory=list)
     """Hashes that some line should have, and none has."""
 
@@ -41,14 +43,16 @@ def verify(
     expected: Collection[str] = (),
     anchors: Collection[Position] = (),
     after: str | None = None,
+    keyed_from: str | None = None,
 ) -> Verification:
     """Check the lines of a log. Blocks for as long as it takes to read the files.
 
     `expected`: hashes that lines have. `anchors`: places that the server has logged; those before the first
     line of the files are not looked for. `after`: the hash of the last line that rotation has removed;
-    without it the first line must be the first of the chain.
+    without it the first line must be the first of the chain. `keyed_from`: the hash of the first line
+    that was hashed with a key; without it, and with `keys`, no line may be without.
     """
-    check = _Check(keys, expected, anchors, after)
+    check = _Check(keys, expected, anchors, after, keyed_from)
     check.found.files = in_order(files, check.found.problems)
     for file in check.found.files:
         try:
@@ -69,6 +73,7 @@ class _Check:
         expected: Collection[str],
         anchors: Collection[Position],
         after: str | None,
+        keyed_from: str | None,
     ) -> None:
         self.found = Verification()
         self._anchors = {_bare(each.hash): each for each in anchors}
@@ -81,7 +86,11 @@ class _Check:
         """The last line, if it has no place in a chain."""
         self._before = 0
         """Lines before the first that has a place."""
-        self._is_keyed = False
+        self._is_keyed = after is not None and is_keyed(after.lower())
+        """Whether a line before this one was hashed with a key."""
+        self._keyed_from = None if keyed_from is None else _bare(keyed_from)
+        """None: found, or not asked for."""
+        self._needs_key = bool(keys) and keyed_from is None
 
     def take(self, file: Path, number: int, line: bytes) -> None:
         read = read_line(line[:-1]) if line.endswith(b"\n") else None
@@ -95,7 +104,10 @@ class _Check:
         self._begins.setdefault(read.at.chain, read.at.sequence)
         if genuine:
             self._expected.pop(_bare(read.at.hash), None)
-            self._anchors.pop(_bare(read.at.hash), None)
+            if self._anchors.pop(_bare(read.at.hash), None) is not None:
+                self.found.anchors += 1
+            if is_keyed(read.at.hash) and _bare(read.at.hash) == self._keyed_from:
+                self._keyed_from = None
         self.found.first = self.found.first or read.at
         last = self.found.last
         if last is None or last.chain != read.at.chain or read.at.sequence > last.sequence:
@@ -105,14 +117,14 @@ class _Check:
         """All lines were taken."""
         self._report_strange(is_end=True)
         self.found.not_found = list(self._expected)
+        if self._keyed_from is not None:
+            self.found.not_found.append(self._keyed_from)
         self.found.not_found += [
             each.hash for each in self._anchors.values() if each.sequence >= self._begins.get(each.chain, 0)
         ]
         where = self.found.files[-1] if self.found.files else files[0]
         if self.found.lines == 0 and not self.found.problems:
             self.found.problems.append(LineFinding(where, 0, "no line has a chain: audit.chain was not on"))
-        elif self._keys and not self._is_keyed:
-            self.found.problems.append(LineFinding(where, 0, "no line was hashed with a key"))
 
     # ── lines without a place ───────────────────────────────────────────────────────────────────────
 
@@ -160,6 +172,11 @@ class _Check:
             yield "was changed: its hash is not that of its bytes" + (" with this key" if keyed else "")
         if self._is_keyed and not keyed:
             yield "was hashed without a key, and lines before it with one"
+        elif self._needs_key and not keyed:
+            yield (
+                "was hashed without a key. If the key was turned on later, name the hash of the first line "
+                "with it, as you know it from then: --keyed-from"
+            )
         self._is_keyed = self._is_keyed or keyed
 
     def _misplaced(self, read: ChainedLine) -> Iterator[str]:

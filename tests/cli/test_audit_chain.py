@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shlex
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from s3sftp.telemetry.audit_chain import Position
 from testbed.s3_store import Store
-from tests.cli.command_process import s3sftp, write_key_pair
+from tests.cli.command_process import clean_environment, s3sftp, write_key_pair
 from tests.cli.test_audit import Audited
 from tests.support.server import Server
-from tests.telemetry.test_audit_chain import logrotate, logs_in
+from tests.telemetry.test_audit_chain import Log, logrotate, logs_in
 
 KEY = "4f1c" * 16
+PAGE = Path(__file__).parents[2] / "docs/audit.md"
 
 
 @pytest.fixture
@@ -76,6 +81,73 @@ async def test_the_log_of_a_server_is_whole_over_rotations_and_starts_and_its_en
     assert done.returncode == 1
     number = next(number for number, line in enumerate(lines, 1) if '"alice"' in line)
     assert done.stderr.startswith(f"{chained.audit}:{number}: was changed: ")
+
+
+@pytest.mark.parametrize("rotation", ["create", "nocreate"])
+def test_the_command_of_the_page_works_as_it_stands_there(tmp_path: Path, rotation: str) -> None:
+    log = Log(tmp_path / "audit.log", KEY.encode())
+    log.write(2)
+    (tmp_path / "audit.log").rename(tmp_path / "audit.log-20261126")
+    if rotation == "create":
+        log.write(2)
+    (tmp_path / "audit.key").write_text(f"{KEY}\n")
+    (tmp_path / "s3sftp.log").write_text("".join(map(anchored, log.anchors)))
+    (line,) = (each for each in PAGE.read_text().splitlines() if each.startswith("$ s3sftp audit verify"))
+    for directory in ("/var/log/s3sftp", "/etc/s3sftp"):
+        line = line.replace(directory, shlex.quote(str(tmp_path)))
+    command = line.replace("$ s3sftp", f"{shlex.quote(sys.executable)} -m s3sftp")
+    assert "audit.log*" in command
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, env=clean_environment(), check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("whole: ")
+    assert f"\nanchors: {len(log.anchors)} read" in done.stdout
+
+
+def anchored(place: Position) -> str:
+    event = {"event": "audit.anchored", "chain": place.chain, "sequence": place.sequence, "hash": place.hash}
+    return json.dumps(event) + "\n"
+
+
+def test_a_log_without_anchors_is_a_failure_and_those_that_are_there_are_counted(tmp_path: Path) -> None:
+    log = Log(tmp_path / "audit.log")
+    log.write(2)
+    for name, content, says in (
+        ("empty.log", b"", "empty.log: has no event audit.anchored"),
+        ("packed.log.gz", b"\x1f\x8b broken", "packed.log.gz: cannot be read: "),
+        ("missing.log", None, "missing.log: cannot be read: No such file"),
+    ):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        done = verified(tmp_path / "audit.log", "--anchors", tmp_path / name)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert done.stderr.startswith(f"{tmp_path}/{says}")
+        assert done.stdout.startswith("NOT whole")
+    events = "".join(map(anchored, log.anchors))
+    done = s3sftp(  # from a pipe, as of `journalctl`
+        "audit", "verify", str(tmp_path / "audit.log"), "--anchors", "/dev/stdin", stdin=events
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    count = len(log.anchors)
+    assert f"\nanchors: {count} read, {count} of them in these lines\n" in done.stdout
+
+
+def test_the_file_of_a_chain_is_no_log_of_lines(tmp_path: Path) -> None:
+    Log(tmp_path / "audit.log").write(1)
+    done = verified(tmp_path / "audit.log.chain")
+    assert (done.returncode, "no line has a chain" in done.stderr) == (1, True)
+
+
+def test_a_key_that_was_turned_on_later_needs_the_hash_of_its_first_line(tmp_path: Path) -> None:
+    Log(tmp_path / "audit.log").write(1)
+    Log(tmp_path / "audit.log", KEY.encode()).write(1)
+    (tmp_path / "audit.key").write_text(KEY)
+    words = (tmp_path / "audit.log", "--key", tmp_path / "audit.key")
+    done = verified(*words)
+    assert (done.returncode, "--keyed-from" in done.stderr) == (1, True)
+    first = json.loads((tmp_path / "audit.log").read_text().splitlines()[-1])["hash"]
+    assert verified(*words, "--keyed-from", first).returncode == 0
 
 
 def test_what_cannot_be_verified_is_told(tmp_path: Path) -> None:

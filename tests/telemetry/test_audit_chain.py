@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.errors import ConfigurationError
-from s3sftp.telemetry.audit_chain import Position
+from s3sftp.telemetry.audit_chain import Position, link
 from s3sftp.telemetry.audit_chain_file import FileChain, read_key, state_file
 from s3sftp.telemetry.audit_file import AuditFile
 from s3sftp.telemetry.audit_reading import anchors_in
@@ -44,7 +44,8 @@ class Log:
 
     def __init__(self, file: Path, key: bytes | None = None) -> None:
         self.anchors: list[Position] = []
-        self._chain = FileChain(file, key, self.anchors.append)
+        self.broken: list[str] = []
+        self._chain = FileChain(file, key, self.anchors.append, broken=self.broken.append)
         self._lines = AuditFile(file, lambda error: None, lambda lost: None, chain=self._chain)
         self._lines.start()
         self._numbers = itertools.count(1)
@@ -212,13 +213,18 @@ def test_the_chain_goes_on_although_its_own_file_is_lost_or_behind(tmp_path: Pat
     Log(file).write(3)
     behind = state_file(file).read_bytes()
     Log(file).write(3)
-    for state in (behind, b"", b"\0" * 100, b'{"chain": "no", "sequence": -1, "hash": ""}'):
+    wrong = [b"", b"\0" * 100, b"17", b'{"chain": "no", "sequence": -1, "hash": ""}']
+    wrong += [
+        b'{"chain": "no", "sequence": %s, "hash": ""}' % number for number in (b"Infinity", b"NaN", b"1e999")
+    ]
+    wrong += [b"[" * 4096, b"9" * 4096, b'{"sequence": []}', b"\xff"]
+    for state in (behind, *wrong):
         state_file(file).write_bytes(state)
         Log(file).write(1)
     state_file(file).unlink()
     Log(file).write(1)
     found = check(file)
-    assert (found.problems, found.lines) == ([], 11)
+    assert (found.problems, found.lines) == ([], 8 + len(wrong))
 
 
 def test_a_line_that_a_crash_cut_off_breaks_nothing_and_is_mentioned(tmp_path: Path) -> None:
@@ -382,6 +388,22 @@ def test_a_process_that_goes_on_is_not_deceived_by_an_older_copy_of_both_files(t
     assert first_problem(check(file)) == "audit.log:3: 2 lines are missing before it, from 3 of the chain on"
 
 
+def test_what_an_older_copy_of_both_files_lacks_is_found_by_anchors_alone_if_another_process_goes_on(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "audit.log"
+    Log(file, KEY).write(2)
+    older = file.read_bytes(), state_file(file).read_bytes()
+    log = Log(file, KEY)
+    log.write(2)
+    file.write_bytes(older[0])
+    state_file(file).write_bytes(older[1])
+    Log(file, KEY).write(3)
+    assert check(file, key=KEY).is_whole, "as docs/audit.md admits"
+    found = verify([file], [KEY], anchors=log.anchors)
+    assert found.not_found == [each.hash for each in log.anchors]
+
+
 def test_whoever_writes_the_whole_log_anew_needs_the_key(tmp_path: Path) -> None:
     for name, key in (("without", None), ("with another", b"x" * 32)):
         file = tmp_path / name
@@ -395,16 +417,82 @@ def test_whoever_writes_the_whole_log_anew_needs_the_key(tmp_path: Path) -> None
     assert first_problem(check(file, key=KEY)).endswith("hashed without a key, and lines before it with one")
 
 
+def hashes(file: Path) -> list[str]:
+    return [json.loads(line)["hash"] for line in file.read_text().splitlines()]
+
+
+def forge(file: Path, after: Position, count: int) -> Position:
+    """Replace the file, as somebody can who has not got the key. Returns the place of the last line."""
+    forged = []
+    for number in range(count):
+        line, after = link(b'{"time": "2026", "number": %d}\n' % number, after, None)
+        forged.append(line)
+    file.write_bytes(b"".join(forged))
+    return after
+
+
+def state_of(place: Position) -> bytes:
+    return json.dumps({"chain": place.chain, "sequence": place.sequence, "hash": place.hash}).encode()
+
+
+@pytest.mark.parametrize("state", ["left", "removed", "forged"])
+@pytest.mark.parametrize("goes_on", ["the server", "the server, started anew"])
+@pytest.mark.parametrize("replaced", ["all", "all after a line that is known"])
+def test_nobody_without_the_key_can_have_the_server_go_on_after_lines_of_his_own(
+    tmp_path: Path, replaced: str, goes_on: str, state: str
+) -> None:
+    file = tmp_path / "audit.log"
+    log = Log(file, KEY)
+    log.write(3)
+    known = None
+    begin = Position(json.loads(file.read_text().splitlines()[0])["chain"], 0, "")
+    if replaced != "all":
+        known = hashes(file)[-1]
+        begin = Position(begin.chain, 3, known)
+        file.rename(tmp_path / "audit.log.1")
+        log.write(2)
+    last = forge(file, begin, 6)
+    if state == "removed":
+        state_file(file).unlink()
+    elif state == "forged":
+        state_file(file).write_bytes(state_of(last))
+    if goes_on != "the server":
+        log = Log(file, KEY)
+    log.write(2)
+    text = first_problem(check(file, key=KEY, after=known))
+    assert text.startswith("audit.log:1: was hashed without a key")
+    if goes_on == "the server" or state == "left":
+        assert len(log.broken) == 1
+        assert "without a key" in log.broken[0]
+        assert len(check(file, key=KEY, after=known).problems) > 6, "nor does the server follow them"
+
+
+def test_a_chain_that_is_replaced_while_the_server_runs_is_reported_by_it(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    log = Log(file)
+    log.write(2)
+    state_file(file).unlink()
+    forge(file, Position("f" * 16, 0, ""), 3)
+    log.write(2)
+    assert len(log.broken) == 1
+    assert f"chain {'f' * 16}" in log.broken[0]
+
+
 def test_a_key_may_be_introduced_and_changed(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     Log(file).write(2)
     Log(file, KEY).write(2)
     Log(file, b"y" * 32).write(2)
-    assert verify([file], [KEY, b"y" * 32]).problems == []
-    assert first_problem(check(file, key=KEY)).startswith("audit.log:5: was changed")
+    first = hashes(file)[2]  # with a key
+    assert verify([file], [KEY, b"y" * 32], keyed_from=first).is_whole
+    assert first_problem(verify([file], [KEY], keyed_from=first)).startswith("audit.log:5: was changed")
+    assert "--keyed-from" in first_problem(verify([file], [KEY, b"y" * 32]))
+    for wrong in (hashes(file)[1], "0" * 64):
+        assert verify([file], [KEY, b"y" * 32], keyed_from=wrong).not_found == [wrong.rpartition(":")[2]]
     text = file.read_bytes()
     file.write_bytes(text.replace(b'"number": 1', b'"number": 7', 1))
-    assert first_problem(verify([file], [KEY, b"y" * 32])).startswith("audit.log:1: was changed")
+    found = verify([file], [KEY, b"y" * 32], keyed_from=first)
+    assert first_problem(found).startswith("audit.log:1: was changed")
 
 
 def test_files_that_rotation_has_removed_are_replaced_by_the_hash_of_their_last_line(tmp_path: Path) -> None:
@@ -456,6 +544,11 @@ def test_whatever_is_changed_is_found(
 # ── as others see it ────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_pipe_is_no_log_to_verify_because_it_is_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert first_problem(check(tmp_path / "pipe")) == "pipe:0: cannot be read: is no regular file"
+
+
 @each_key
 def test_openssl_computes_the_same_hashes_as_the_page_says(tmp_path: Path, key: bytes | None) -> None:
     file = tmp_path / "audit.log"
@@ -487,6 +580,19 @@ def test_compressed_files_are_read_and_a_damaged_one_is_a_problem(tmp_path: Path
     log.write(2)
     files = logs_in(tmp_path, "*.log*")
     assert check(*files).is_whole
+    for name in ("gzip.log.gz", "bzip2.log.bz2", "xz.log.xz"):
+        packed = tmp_path / name
+        undamaged = packed.read_bytes()
+        for offset in range(6, len(undamaged)):
+            packed.write_bytes(
+                undamaged[:offset] + bytes([undamaged[offset] ^ 0xFF]) + undamaged[offset + 1 :]
+            )
+            check(*files)  # reports, and does not raise; some bytes of a header mean nothing
+        packed.write_bytes(
+            undamaged[: len(undamaged) // 2] + b"\xff" * 9 + undamaged[len(undamaged) // 2 + 9 :]
+        )
+        assert "cannot be read" in first_problem(check(*files))
+        packed.write_bytes(undamaged)
     packed = tmp_path / "gzip.log.gz"
     packed.write_bytes(packed.read_bytes()[:-9])
     assert not check(*files).is_whole

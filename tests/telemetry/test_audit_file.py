@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry.audit_file import AuditFile, require_appendable
+from s3sftp.telemetry.audit_queue import LineWriter
 from testbed.processes import wait_until
 from tests.telemetry.audit_appender import ROUND
 
@@ -106,6 +109,24 @@ def test_whoever_puts_a_line_never_waits_and_what_does_not_fit_is_counted(tmp_pa
     assert lost == [30 - count]
 
 
+def test_a_reader_that_keeps_the_lock_raises_an_alarm_and_loses_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    file.touch()
+    failed: SimpleQueue[OSError] = SimpleQueue()
+    written = AuditFile(file, failed.put, lambda lost: None, lock_seconds=0.05)
+    with file.open("rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        written.start()
+        for number in range(10):
+            written.put(b"%d\n" % number)
+        error = failed.get(timeout=30)
+        assert error.errno == errno.EAGAIN
+        assert "lock" in (error.strerror or "")
+        assert file.read_bytes() == b""
+    assert written.finish(30)
+    assert file.read_bytes() == b"".join(b"%d\n" % number for number in range(10))
+
+
 def test_a_line_that_a_crash_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     file.write_text('{"name": "p", "num')
@@ -114,6 +135,25 @@ def test_a_line_that_a_crash_cut_off_does_not_spoil_the_next(tmp_path: Path) -> 
     written.put(b'{"name": "q", "number": 1}\n')
     assert written.finish(30)
     assert file.read_text() == '{"name": "p", "num\n{"name": "q", "number": 1}\n'
+
+
+def test_an_error_that_nobody_expected_stops_no_thread_and_loses_no_line(tmp_path: Path) -> None:
+    errors: list[str] = []
+    written: list[bytes] = []
+
+    class Writer(LineWriter):
+        def _write(self, lines: Sequence[bytes]) -> None:
+            if not errors:
+                raise OverflowError("too large")
+            written.extend(lines)
+
+    writer = Writer(lambda error: errors.append(str(error)), lambda lost: None)
+    writer.start()
+    writer.put(b"first\n")
+    writer.put(b"second\n")
+    assert writer.finish(30)
+    assert written == [b"first\n", b"second\n"]
+    assert errors == ["OverflowError: too large"]
 
 
 def test_a_truncated_file_is_continued_at_its_beginning(tmp_path: Path) -> None:
