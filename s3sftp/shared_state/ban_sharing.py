@@ -141,7 +141,7 @@ class BanSharing:
             for ban, remaining in defender.bans():
                 self._pend(self._record(ban, remaining, by_operator=ban.reason == OPERATOR))
             defender.changed = self._changed
-            defender.counted = self._scores.add
+            defender.counted = lambda source, points: self._scores.add(source, points, self._now())
         return defender
 
     def _changed(self, source: str, ban: Ban | None, by_operator: bool) -> None:

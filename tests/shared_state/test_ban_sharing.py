@@ -2,68 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from s3sftp.auth import AuthOptions, Defender, Offence
+from s3sftp.auth import Offence
 from s3sftp.errors import ConfigurationError
-from s3sftp.shared_state import SharedStateOptions
 from s3sftp.shared_state import ban_sharing as ban_sharing_module
-from s3sftp.shared_state.ban_sharing import BanSharing
-from s3sftp.shared_state.table import SharedTable as Table
-from s3sftp.telemetry.metrics import Metrics
-from tests.support.aws_users import Relay, babbles, errs, loses_the_answer, running_relay
+from tests.shared_state.sharing_replicas import Replica, replicas
+from tests.support.aws_users import babbles, errs, loses_the_answer, running_relay
 from tests.support.shared_table import SharedTable
 
 A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 OUTAGE = errs("InternalServerError", 500)
-
-
-class Replica:
-    """A defender and its sharing, which exchanges only when it is told to."""
-
-    def __init__(self, shared_table: SharedTable, name: str, url: str, ahead: float = 0.0) -> None:
-        """`ahead`: seconds by which its clock is ahead of the others'."""
-        self.defender = Defender(AuthOptions(ban_failures=2, ban_time=timedelta(minutes=10)))
-        self.table = Table(SharedStateOptions(**shared_table.options(url)), lambda _result: None)
-        self.sharing = BanSharing(
-            self.table,
-            lambda: self.defender,
-            name,
-            interval=1,
-            memory_seconds=86400,
-            window_seconds=1e9,  # no test crosses into the next one
-            metrics=Metrics(),
-            wall_clock=lambda: ban_sharing_module.time.time() + ahead,
-        )
-        self.exchange = self.sharing.exchange
-
-    def offends(self, source: str) -> None:
-        """What makes a ban."""
-        for _ in range(2):
-            self.defender.offended(source, Offence.PASSWORD)
-
-    def bans(self) -> list[str]:
-        return sorted(ban.source for ban, _ in self.defender.bans())
-
-
-@asynccontextmanager
-async def replicas(
-    shared_table: SharedTable, ahead: float = 0.0
-) -> AsyncIterator[tuple[Replica, Replica, Relay]]:
-    """Two replicas that have started; the first one reaches the table through a relay."""
-    async with AsyncExitStack() as open_:
-        relay = await open_.enter_async_context(running_relay(shared_table.moto))
-        both = Replica(shared_table, "one", relay.url, ahead), Replica(shared_table, "other", "")
-        for each in both:
-            open_.push_async_callback(each.table.close)
-            await each.sharing.start()
-            await each.exchange()
-        yield (*both, relay)
 
 
 async def test_bans_and_lifts_reach_the_other_replica(shared_table: SharedTable) -> None:
@@ -335,4 +286,4 @@ async def test_a_denied_write_is_named_at_the_start(shared_table: SharedTable) -
         relay.fault = denies
         with pytest.raises(ConfigurationError, match="dynamodb:UpdateItem"):
             await replica.sharing.start()
-        await replica.table.close()
+        await replica.aclose()
