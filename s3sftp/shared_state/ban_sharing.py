@@ -147,10 +147,8 @@ class BanSharing:
     def _changed(self, source: str, ban: Ban | None, by_operator: bool) -> None:
         if ban is not None:
             self._pend(self._record(ban, ban.seconds, by_operator=by_operator))
-            return
-        lifted = BanRecord.lifted(source, self._now(), self._replica, by_operator=by_operator)
-        if self.is_down or lifted.key in self._seen or lifted.key in self._pending:
-            self._pend(lifted)
+        else:  # also if no ban is known here: another replica may have written one since the last read
+            self._pend(BanRecord.lifted(source, self._now(), self._replica, by_operator=by_operator))
 
     def _record(self, ban: Ban, remaining: float, *, by_operator: bool) -> BanRecord:
         return BanRecord.of(ban, remaining, self._now(), self._replica, by_operator=by_operator)
