@@ -173,7 +173,7 @@ class BanSharing:
 
     async def _publish(self, record: BanRecord, defender: Defender) -> None:
         """Write a change, unless one that prevails over it has been written meanwhile; take over that one
-        then."""
+        then, unless this server has changed its mind by then."""
         is_over = not record.is_lifted and record.until + self._memory_seconds <= self._now()
         for _ in range(0 if is_over else _MAX_TRIES):
             if await self._put(record):
@@ -184,7 +184,10 @@ class BanSharing:
             item = await self._table.get(BANS, record.key)
             theirs = record_of(item) if item else None
             if theirs is not None and not prevails(record, theirs):
-                self._take(theirs, defender)
+                if self._pending.get(record.key) is record:
+                    self._take(theirs, defender)
+                else:  # something else has been decided here meanwhile, which is written next
+                    self._seen[record.key] = theirs.version
                 break
             self._seen[record.key] = str(item.get("version", "")) if item else ""
         else:

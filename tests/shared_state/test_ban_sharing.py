@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -289,3 +290,31 @@ async def test_a_denied_write_is_named_at_the_start(shared_table: SharedTable) -
         with pytest.raises(ConfigurationError, match="dynamodb:UpdateItem"):
             await replica.sharing.start()
         await replica.aclose()
+
+
+async def test_a_lift_while_another_ban_is_read_ends_that_one_too(
+    shared_table: SharedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica has missed a longer ban, and finds it when it writes its own."""
+    async with replicas(shared_table) as (one, other, _):
+        one.defender.ban(A, 60)
+        other.defender.ban(A, 3600)
+        await other.exchange()
+        get, asked, go_on = one.table.get, asyncio.Event(), asyncio.Event()
+
+        async def held(pk: str, sk: str) -> Any:
+            item = await get(pk, sk)
+            asked.set()
+            await go_on.wait()
+            return item
+
+        monkeypatch.setattr(one.table, "get", held)
+        exchange = asyncio.create_task(one.exchange())
+        await asyncio.wait_for(asked.wait(), 30)
+        assert one.defender.lift(A)
+        go_on.set()
+        await exchange
+        assert one.bans() == []
+        await one.exchange()
+        await other.exchange()
+        assert one.bans() == other.bans() == []
