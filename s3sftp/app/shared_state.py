@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,7 @@ async def ban_answers(
     """
     given, table = options.shared_state, shared_table(options, metrics, "bans")
     if given is None or table is None:
-        yield partial(_answer, None, defender)
+        yield partial(answer_with_replicas, None, defender)
         return
     from s3sftp.shared_state.ban_sharing import BanSharing
 
@@ -102,7 +102,7 @@ async def ban_answers(
     try:
         await sharing.start()
         running = asyncio.create_task(sharing.run())
-        yield partial(_answer, sharing, defender)
+        yield partial(answer_with_replicas, sharing, defender)
     finally:
         if running is not None:
             running.cancel()
@@ -110,24 +110,41 @@ async def ban_answers(
         await table.close()
 
 
-async def _answer(
-    sharing: BanSharing | None, defender: Callable[[], Defender | None], request: object
+async def answer_with_replicas(
+    sharing: BanSharing | None,
+    defender: Callable[[], Defender | None],
+    request: object,
+    seconds: float = _ANSWER_SECONDS,
 ) -> Mapping[str, Any]:
-    """Answer by what all replicas know, and let them know what has changed, as far as the table answers."""
-    await _exchange(sharing)
-    answer = answer_about_bans(defender, request)
-    if sharing is not None and sharing.pending:
-        await _exchange(sharing)
+    """Answer by what all replicas know, and let them know what has changed, as far as the table answers
+    within so many seconds each time; `warning` in the answer says if it does not.
+
+    Raises InvalidRequest: if it cannot be done; the text says why.
+    Raises TooManyBans: if no more can be added.
+    """
     if sharing is None:
-        return answer
-    trouble = "the shared table does not answer (shared_state.down in the log): "
+        return answer_about_bans(defender, request)
+    has_read = await _exchange(sharing, seconds)
+    answer = answer_about_bans(defender, request)
+    if sharing.pending:
+        await _exchange(sharing, seconds)
+    trouble = "the shared table has not answered in time: "
+    if sharing.is_down:
+        trouble = "the shared table does not answer (shared_state.down in the log): "
     if sharing.pending:
         return {**answer, "warning": f"{trouble}other replicas learn of this when it does"}
-    return {**answer, "warning": f"{trouble}other replicas may differ"} if sharing.is_down else answer
+    if not has_read or sharing.is_down:
+        return {**answer, "warning": f"{trouble}other replicas may differ"}
+    return answer
 
 
-async def _exchange(sharing: BanSharing | None) -> None:
-    if sharing is not None and not sharing.is_down:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await sharing.exchange()
+async def _exchange(sharing: BanSharing, seconds: float) -> bool:
+    """Exchange with the table, unless it is down. Returns whether that was done in time."""
+    if sharing.is_down:
+        return False
+    try:
+        async with asyncio.timeout(seconds):
+            await sharing.exchange()
+    except TimeoutError:
+        return False
+    return not sharing.is_down

@@ -179,9 +179,12 @@ class Bans:
 
     def reached(self, source: str, points: int, now: float) -> Ban | None:
         """Ban a source that has so many points on all replicas together, if they cause a ban, and if it has
-        offended here and is not banned yet."""
+        offended here within the window and is not banned yet."""
         record, threshold = self._counted.get(source), self._policy.threshold
-        if record is None or not record.offences or not 0 < threshold <= points or self.banned(source, now):
+        if record is None or not 0 < threshold <= points or self.banned(source, now):
+            return None
+        record.forget(now - self._policy.window_seconds)
+        if not record.offences:
             return None
         return self._begin(source, record.main_kind(), points, len(record.offences), now)
 

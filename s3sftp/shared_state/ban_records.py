@@ -61,6 +61,11 @@ class BanRecord:
         """The sort key of its item."""
         return f"{_KINDS[self.by_operator]}#{self.source}"
 
+    @property
+    def is_first_ban(self) -> bool:
+        """Whether it is the first ban of a source for its offences, which any address can cause."""
+        return not self.is_lifted and not self.by_operator and self.number <= 1
+
     def attributes(self, memory_seconds: float) -> dict[str, str | float | bool]:
         """The item, without its keys. `memory_seconds`: how long after its end a ban makes the next one
         longer."""

@@ -1,6 +1,7 @@
 """Shares the bans of one server with its replicas: writes its own to the table, and reads the others'.
 
-    Defender ── a ban, a lift ──► pending ──► table          at once, in the background
+    Defender ── a ban, a lift ──► pending ──► table          at once, in the background; first bans: at most
+                                                             so many every `interval`
     Defender ◄─ bans, lifts ◄──────────────── table          every `interval`, one Query
     Defender ── points ──► totals of all replicas            every `interval`, see shared_scores.py
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import islice
 
 from s3sftp.auth import Ban, Defender
 from s3sftp.auth.defender import OPERATOR
@@ -30,7 +32,12 @@ _FULL_READ_EVERY = 60
 _MAX_PENDING = 10_000
 """Maximum number of changes that wait for the table."""
 _MAX_WRITES = 200
-"""Maximum number of changes that are written before the next read."""
+"""Maximum number of changes that are written in one turn."""
+_MAX_FIRST_BANS = 20
+"""Maximum number of first bans of a source for its offences that are written between two reads: whoever has
+many addresses can cause as many of them."""
+_READ_AT_ONCE = 50
+"""So many records of a read are dealt with before other tasks may run."""
 _AT_ONCE = 8
 _MAX_TRIES = 4
 _START_SECONDS = 0.1
@@ -66,6 +73,8 @@ class BanSharing:
         """What is to be written, by sort key."""
         self._seen: dict[str, str] = {}
         """The version of each item that this server knows, by sort key."""
+        self._first_bans_left = _MAX_FIRST_BANS
+        """Number of first bans that may be written before the next read."""
         self._reads = 0
         self._read_at = 0.0
         self._wake = asyncio.Event()
@@ -75,8 +84,8 @@ class BanSharing:
 
     @property
     def pending(self) -> int:
-        """Number of changes that the others cannot know yet."""
-        return len(self._pending)
+        """Number of changes that the others cannot know yet, without first bans, which may have to wait."""
+        return sum(not record.is_first_ban for record in self._pending.values())
 
     async def start(self) -> None:
         """Find out whether the table can be used. A table that does not answer now may do so later.
@@ -102,7 +111,7 @@ class BanSharing:
             if self._defender is None:
                 await asyncio.sleep(_START_SECONDS)
                 continue
-            if self.is_down or not self._pending:
+            if self.is_down or not self._due():
                 await self._until_due()
 
     async def exchange(self, *, may_skip_reading: bool = False) -> None:
@@ -141,16 +150,14 @@ class BanSharing:
             for ban, remaining in defender.bans():
                 self._pend(self._record(ban, remaining, by_operator=ban.reason == OPERATOR))
             defender.changed = self._changed
-            defender.counted = self._scores.add
+            defender.counted = lambda source, points: self._scores.add(source, points, self._now())
         return defender
 
     def _changed(self, source: str, ban: Ban | None, by_operator: bool) -> None:
         if ban is not None:
             self._pend(self._record(ban, ban.seconds, by_operator=by_operator))
-            return
-        lifted = BanRecord.lifted(source, self._now(), self._replica, by_operator=by_operator)
-        if self.is_down or lifted.key in self._seen or lifted.key in self._pending:
-            self._pend(lifted)
+        else:  # also if no ban is known here: another replica may have written one since the last read
+            self._pend(BanRecord.lifted(source, self._now(), self._replica, by_operator=by_operator))
 
     def _record(self, ban: Ban, remaining: float, *, by_operator: bool) -> BanRecord:
         return BanRecord.of(ban, remaining, self._now(), self._replica, by_operator=by_operator)
@@ -160,12 +167,21 @@ class BanSharing:
         if len(self._pending) > _MAX_PENDING:
             bans = (key for key, each in self._pending.items() if not each.is_lifted)
             del self._pending[next(bans, record.key)]
-        self._wake.set()
+        if not record.is_first_ban or self._first_bans_left > 0:
+            self._wake.set()
 
     # -- writing
 
+    def _due(self) -> list[BanRecord]:
+        """The changes that may be written now, lifts first; first bans wait if there are too many."""
+        others = [record for record in self._pending.values() if not record.is_first_ban]
+        others.sort(key=lambda record: not record.is_lifted)
+        firsts = (record for record in self._pending.values() if record.is_first_ban)
+        return [*others, *islice(firsts, self._first_bans_left)][:_MAX_WRITES]
+
     async def _write(self, defender: Defender) -> None:
-        changes = list(self._pending.values())[:_MAX_WRITES]
+        changes = self._due()
+        self._first_bans_left -= sum(record.is_first_ban for record in changes)
         for first in range(0, len(changes), _AT_ONCE):
             some = changes[first : first + _AT_ONCE]
             publishing = (self._publish(record, defender) for record in some)
@@ -175,7 +191,7 @@ class BanSharing:
 
     async def _publish(self, record: BanRecord, defender: Defender) -> None:
         """Write a change, unless one that prevails over it has been written meanwhile; take over that one
-        then."""
+        then, unless this server has changed its mind by then."""
         is_over = not record.is_lifted and record.until + self._memory_seconds <= self._now()
         for _ in range(0 if is_over else _MAX_TRIES):
             if await self._put(record):
@@ -186,7 +202,10 @@ class BanSharing:
             item = await self._table.get(BANS, record.key)
             theirs = record_of(item) if item else None
             if theirs is not None and not prevails(record, theirs):
-                self._take(theirs, defender)
+                if self._pending.get(record.key) is record:
+                    self._take(theirs, defender)
+                else:  # something else has been decided here meanwhile, which is written next
+                    self._seen[record.key] = theirs.version
                 break
             self._seen[record.key] = str(item.get("version", "")) if item else ""
         else:
@@ -210,15 +229,20 @@ class BanSharing:
         is_full = self.is_down or self._reads % _FULL_READ_EVERY == 0
         began, now = time.monotonic(), int(self._now())
         since = None if is_full else now - CLOCKS_SECONDS - int(self._interval)
-        records = [record_of(item) for item in await self._table.query(BANS, since)]
-        is_first, self._reads, self._read_at = not self._reads, self._reads + 1, began
-        found = [record for record in records if record is not None]
-        for record in found:
+        items = await self._table.query(BANS, since)
+        keys: set[str] = set()
+        for number, item in enumerate(items, 1):
+            if number % _READ_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if (record := record_of(item)) is None:
+                continue
+            keys.add(record.key)
             if self._seen.get(record.key) != record.version and record.key not in self._pending:
-                self._take(record, defender, tells=not is_first)
+                self._take(record, defender, tells=self._reads > 0)
         if is_full:
-            keys = {record.key for record in found}
             self._seen = {key: version for key, version in self._seen.items() if key in keys}
+        self._reads, self._read_at = self._reads + 1, began
+        self._first_bans_left = _MAX_FIRST_BANS
 
     def _take(self, record: BanRecord, defender: Defender, *, tells: bool = True) -> None:
         """Do what another replica has decided, or this one before its start."""

@@ -367,3 +367,13 @@ def test_a_ban_that_ends_is_forgotten_when_another_source_is_banned() -> None:
     ends = ban(table, "a", 0).until
     ban(table, "b", ends)
     assert len(table) == 1
+
+
+def test_points_of_all_replicas_ban_nobody_who_has_not_offended_here_within_the_window() -> None:
+    table = bans()
+    fail(table, "a", 0)
+    assert table.reached("a", 3, 60) is None
+    fail(table, "a", 61)
+    reached = table.reached("a", 3, 120)
+    assert reached is not None
+    assert (reached.score, reached.offences) == (3, 1)

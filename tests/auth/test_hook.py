@@ -16,6 +16,7 @@ from typing import Any
 import asyncssh
 import pytest
 from aiohttp import web
+from opentelemetry import trace
 
 from s3sftp.auth import Account, AuthGateway, AuthOptions, Identity
 from s3sftp.auth.hook import HookOptions
@@ -24,7 +25,8 @@ from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.auth.hook.hook_users import HookUsers
 from s3sftp.auth.hook.requests import Question
 from s3sftp.auth.sources.answer_cache import AnswerCache
-from s3sftp.auth.sources.availability import PROBE_USER
+from s3sftp.auth.sources.asking import SourceFailed
+from s3sftp.auth.sources.availability import PROBE_USER, Availability
 from s3sftp.auth.sources.transfer_family import UserHomes
 from s3sftp.errors import ConfigurationError, UsersUnavailable
 from s3sftp.telemetry.metric_catalogue import HOOK_DOWN, HOOK_REQUESTS
@@ -388,6 +390,27 @@ async def test_answers_that_concern_one_user_do_not_make_the_hook_count_as_down(
             await fails(users, 3)
         assert len(hook.asked) == 6
     assert metrics.table.total(HOOK_DOWN.row()) == 0
+
+
+async def test_probes_do_not_belong_to_the_login_that_caused_them() -> None:
+    """A probe's requests would be spans of a stranger's connection, for as long as the hook is down."""
+    probed: asyncio.Future[trace.Span] = asyncio.get_running_loop().create_future()
+
+    async def probe() -> None:
+        probed.set_result(trace.get_current_span())
+
+    async def no_answer() -> None:
+        raise SourceFailed("the hook does not answer", "no_answer", is_down=True)
+
+    availability = Availability(2, 3600, probe, lambda _problem: None)
+    login = trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=False))
+    with trace.use_span(login):
+        for _ in range(2):
+            with pytest.raises(SourceFailed):
+                await availability.noting(no_answer())
+    span = await asyncio.wait_for(probed, 30)
+    assert not span.get_span_context().is_valid
+    await availability.close()
 
 
 async def test_closing_it_while_the_hook_is_down_leaves_nothing_behind() -> None:

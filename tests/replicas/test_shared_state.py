@@ -177,6 +177,7 @@ async def test_a_server_starts_while_the_table_does_not_answer_and_shares_what_i
         await get_banned(one)
         async with running_relay(moto, port):
             await one.until(lambda: one.count("shared_state.up") == 1, "the ban to be written")
+            await other.until(lambda: other.count("shared_state.up") == 1, "the other replica to read")
             assert [ban["source"] for ban in await listed(other)] == [GUESSER]
             (await sftp(other, GUESSER)).failed()
 

@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from s3sftp.auth import AuthOptions, Defender, Offence
+from s3sftp.auth import Offence
 from s3sftp.errors import ConfigurationError
-from s3sftp.shared_state import SharedStateOptions
 from s3sftp.shared_state import ban_sharing as ban_sharing_module
-from s3sftp.shared_state.ban_sharing import BanSharing
-from s3sftp.shared_state.table import SharedTable as Table
-from s3sftp.telemetry.metrics import Metrics
-from tests.support.aws_users import Relay, babbles, errs, loses_the_answer, running_relay
+from s3sftp.shared_state.table import Item
+from tests.shared_state.sharing_replicas import Replica, replicas
+from tests.support.aws_users import babbles, errs, loses_the_answer, running_relay
 from tests.support.shared_table import SharedTable
 
 A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 OUTAGE = errs("InternalServerError", 500)
-
-
-class Replica:
-    """A defender and its sharing, which exchanges only when it is told to."""
-
-    def __init__(self, shared_table: SharedTable, name: str, url: str, ahead: float = 0.0) -> None:
-        """`ahead`: seconds by which its clock is ahead of the others'."""
-        self.defender = Defender(AuthOptions(ban_failures=2, ban_time=timedelta(minutes=10)))
-        self.table = Table(SharedStateOptions(**shared_table.options(url)), lambda _result: None)
-        self.sharing = BanSharing(
-            self.table,
-            lambda: self.defender,
-            name,
-            interval=1,
-            memory_seconds=86400,
-            window_seconds=1e9,  # no test crosses into the next one
-            metrics=Metrics(),
-            wall_clock=lambda: ban_sharing_module.time.time() + ahead,
-        )
-        self.exchange = self.sharing.exchange
-
-    def offends(self, source: str) -> None:
-        """What makes a ban."""
-        for _ in range(2):
-            self.defender.offended(source, Offence.PASSWORD)
-
-    def bans(self) -> list[str]:
-        return sorted(ban.source for ban, _ in self.defender.bans())
-
-
-@asynccontextmanager
-async def replicas(
-    shared_table: SharedTable, ahead: float = 0.0
-) -> AsyncIterator[tuple[Replica, Replica, Relay]]:
-    """Two replicas that have started; the first one reaches the table through a relay."""
-    async with AsyncExitStack() as open_:
-        relay = await open_.enter_async_context(running_relay(shared_table.moto))
-        both = Replica(shared_table, "one", relay.url, ahead), Replica(shared_table, "other", "")
-        for each in both:
-            open_.push_async_callback(each.table.close)
-            await each.sharing.start()
-            await each.exchange()
-        yield (*both, relay)
 
 
 async def test_bans_and_lifts_reach_the_other_replica(shared_table: SharedTable) -> None:
@@ -243,12 +198,12 @@ async def test_an_outage_loses_nothing_and_is_logged_once(
         other.offends(B)
         await other.exchange()
         await one.exchange()
-        assert (one.bans(), one.sharing.pending) == ([A], 1)
+        assert (one.bans(), len(one.sharing._pending)) == ([A], 1)
         relay.fault = None
         await one.exchange()
         await other.exchange()
         assert one.bans() == other.bans() == [A, B]
-        assert (one.sharing.is_down, one.sharing.pending) == (False, 0)
+        assert (one.sharing.is_down, len(one.sharing._pending)) == (False, 0)
         assert caplog.text.count("shared_state.down") == 1
 
 
@@ -263,7 +218,7 @@ async def test_a_write_whose_answer_was_lost_is_recognized_as_the_replicas_own(
         await one.exchange()
         await other.exchange()
         assert one.bans() == other.bans() == [A]
-        assert one.sharing.pending == 0
+        assert len(one.sharing._pending) == 0
 
 
 @pytest.mark.parametrize("ahead", [-3000.0, 3000.0], ids=["behind", "ahead"])
@@ -321,7 +276,9 @@ async def test_items_expire_after_what_they_are_needed_for(shared_table: SharedT
         one.defender.lift(A)
         await one.exchange()
         kept = {item["sk"]: float(item["expires"] - item["until"]) for item in shared_table.items("bans")}
-        assert kept == pytest.approx({f"offences#{A}": 86400, f"operator#{B}": 86400}, abs=1)
+        assert kept == pytest.approx(
+            dict.fromkeys((f"offences#{A}", f"operator#{A}", f"operator#{B}"), 86400), abs=1
+        )
 
 
 async def test_a_denied_write_is_named_at_the_start(shared_table: SharedTable) -> None:
@@ -335,4 +292,130 @@ async def test_a_denied_write_is_named_at_the_start(shared_table: SharedTable) -
         relay.fault = denies
         with pytest.raises(ConfigurationError, match="dynamodb:UpdateItem"):
             await replica.sharing.start()
-        await replica.table.close()
+        await replica.aclose()
+
+
+async def test_a_lift_while_another_ban_is_read_ends_that_one_too(
+    shared_table: SharedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica has missed a longer ban, and finds it when it writes its own."""
+    async with replicas(shared_table) as (one, other, _):
+        one.defender.ban(A, 60)
+        other.defender.ban(A, 3600)
+        await other.exchange()
+        get, asked, go_on = one.table.get, asyncio.Event(), asyncio.Event()
+
+        async def held(pk: str, sk: str) -> Any:
+            item = await get(pk, sk)
+            asked.set()
+            await go_on.wait()
+            return item
+
+        monkeypatch.setattr(one.table, "get", held)
+        exchange = asyncio.create_task(one.exchange())
+        await asyncio.wait_for(asked.wait(), 30)
+        assert one.defender.lift(A)
+        go_on.set()
+        await exchange
+        assert one.bans() == []
+        await one.exchange()
+        await other.exchange()
+        assert one.bans() == other.bans() == []
+
+
+async def test_first_bans_are_written_at_a_limited_rate_and_what_matters_more_at_once(
+    shared_table: SharedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has many addresses makes the operator pay for so much and no more."""
+    monkeypatch.setattr(ban_sharing_module, "_MAX_FIRST_BANS", 2)
+    async with replicas(shared_table) as (one, _other, _):
+        one.sharing._interval = 1e9  # only the test reads
+        one.offends(A)
+        await one.exchange()
+        assert one.defender._bans._banned.pop(A)  # as if its time were over
+        many = [f"198.51.100.{number}" for number in range(5)]
+
+        def written() -> list[str]:
+            items = [item for item in shared_table.items("bans") if item["lifted"] is not True]
+            return sorted(item["sk"] for item in items if item["sk"].partition("#")[2] in many)
+
+        for source in many:
+            one.offends(source)
+        one.offends(A)
+        one.defender.ban(B, 3600)
+        one.defender.lift(C)
+        for _ in range(3):
+            await one.exchange(may_skip_reading=True)
+        assert written() == [f"offences#{source}" for source in many[:2]]
+        items = {item["sk"]: item for item in shared_table.items("bans")}
+        assert items[f"offences#{A}"]["number"] == 2
+        assert {f"operator#{B}", f"offences#{C}", f"operator#{C}"} < set(items)
+        assert (len(one.sharing._pending), one.sharing.pending) == (3, 0)
+        for count in (2, 4, 5):  # each read begins another interval
+            await one.exchange()
+            assert len(written()) == count
+        assert len(one.sharing._pending) == 0
+
+
+async def test_lifts_are_written_before_bans(
+    shared_table: SharedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ban_sharing_module, "_MAX_WRITES", 2)
+    async with replicas(shared_table) as (one, _other, _):
+        for source in (B, C):
+            one.defender.ban(source, 3600)
+        one.defender.lift(A)
+        await one.exchange()
+        assert {item["sk"] for item in shared_table.items("bans")} == {f"offences#{A}", f"operator#{A}"}
+
+
+def answers_at_once(item: Item) -> Callable[[str, int | None], Awaitable[list[Item]]]:
+    """A query of a table with a thousand old bans like this one."""
+    many = [{**item, "sk": f"operator#198.51.{n // 256}.{n % 256}"} for n in range(1000)]
+
+    async def query(_pk: str, since: int | None) -> list[Item]:
+        return many if since is None else []
+
+    return query
+
+
+async def test_other_tasks_run_while_many_bans_are_taken_over(
+    shared_table: SharedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        other.defender.ban(A, 3600)
+        await other.exchange()
+        (item,) = await one.table.query("bans")
+        monkeypatch.setattr(one.table, "query", answers_at_once(item))
+        one.sharing._reads = 0  # the next read is a full one
+        taken: list[int] = []
+
+        async def ticks() -> None:
+            while True:
+                taken.append(len(one.bans()))
+                await asyncio.sleep(0)
+
+        ticking = asyncio.create_task(ticks())
+        await one.sharing._read(one.defender)
+        ticking.cancel()
+        assert len(one.bans()) == 1000
+        assert max(after - before for before, after in itertools.pairwise([0, *taken, 1000])) <= 100
+
+
+async def test_a_full_read_that_was_cut_short_is_done_again(
+    shared_table: SharedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with replicas(shared_table) as (one, other, _):
+        other.defender.ban(A, 3600)
+        await other.exchange()
+        (item,) = await one.table.query("bans")
+        monkeypatch.setattr(one.table, "query", answers_at_once(item))
+        one.sharing._reads = 0  # the next read is a full one
+        exchange = asyncio.create_task(one.exchange())
+        while not one.bans():
+            await asyncio.sleep(0)
+        exchange.cancel()
+        await asyncio.gather(exchange, return_exceptions=True)
+        assert len(one.bans()) < 1000
+        await one.exchange()
+        assert len(one.bans()) == 1000

@@ -44,6 +44,7 @@ class SharedTable:
             "endpoint_url": url or self.moto.endpoint_url,
             "interval": "1 s",
             "retries": 0,
+            "timeout": "15 s",
             **more,
         }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import TypeVar
 
 from s3sftp.auth.sources.asking import SourceFailed
@@ -79,7 +80,8 @@ class Availability:
     def _failed(self) -> None:
         self._circuit.failed()
         if self._circuit.is_suspect and (self._probing is None or self._probing.done()):
-            self._probing = asyncio.create_task(self._until_up())
+            # not in the context of this login, whose connection and trace the probes do not belong to
+            self._probing = asyncio.create_task(self._until_up(), context=Context())
 
     def _answered(self) -> None:
         if self._circuit.answered():
