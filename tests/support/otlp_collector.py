@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,14 +137,26 @@ def collecting(port: int = 0) -> Iterator[Collector]:
     """A collector that listens to HTTP."""
     collector = Collector()
 
+    def answer(path: str, body: bytes) -> int:
+        if collector.status == 200:
+            collector.take(path, body)
+        return collector.status
+
+    with answering_exports(answer, port) as collector.port:
+        yield collector
+
+
+@contextmanager
+def answering_exports(answer: Callable[[str, bytes], int], port: int = 0) -> Iterator[int]:
+    """A server that listens to OTLP over HTTP, and its port. `answer` gets the path and plain body of each
+    export, in a thread, and returns the status."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            if collector.status == 200:
-                collector.take(self.path, body)
-            self.send_response(collector.status)
+            self.send_response(answer(self.path, body))
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -153,11 +165,10 @@ def collecting(port: int = 0) -> Iterator[Collector]:
             """Nobody wants to know."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        collector.port = server.server_port
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield collector
+            yield server.server_port
         finally:
             server.shutdown()
             thread.join()

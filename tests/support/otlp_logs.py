@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from tests.support.otlp_collector import answering_exports, values
 
 
 class LogCollector:
@@ -35,12 +34,7 @@ class LogCollector:
 
 
 def attributes_of(record: LogRecord) -> dict[str, Any]:
-    found = {}
-    for each in record.attributes:
-        kind = each.value.WhichOneof("value")
-        assert kind is not None
-        found[each.key] = getattr(each.value, kind)
-    return found
+    return values(record.attributes)
 
 
 @contextmanager
@@ -48,29 +42,13 @@ def collecting_logs() -> Iterator[LogCollector]:
     """A collector that listens."""
     collector = LogCollector()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            if not collector.takes:
-                collector.refused += 1
-            elif self.path == "/v1/logs":
-                collector.take(body)
-            self.send_response(200 if collector.takes else 503)
-            self.send_header("Content-Type", "application/x-protobuf")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def answer(path: str, body: bytes) -> int:
+        if not collector.takes:
+            collector.refused += 1
+            return 503
+        if path == "/v1/logs":
+            collector.take(body)
+        return 200
 
-        def log_message(self, *_: object) -> None:
-            """Nobody wants to know."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        collector.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield collector
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering_exports(answer) as collector.port:
+        yield collector
