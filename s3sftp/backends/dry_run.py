@@ -3,6 +3,8 @@
 A change looks at what is stored, raises what the real one would raise (`contract`), and otherwise ends as if
 it had been made. Only names that it pretends to have removed are remembered, because one operation may remove
 a name and then use it. So there is one of these for each operation that is tried.
+
+It is no `BackendInFront`: a change that it does not know must not reach the storage.
 """
 
 from __future__ import annotations
