@@ -6,18 +6,21 @@ counter: asyncssh's own (`encrypt_packet`, `decrypt_packet`) and the fast path's
 
 from __future__ import annotations
 
-from asyncssh.encryption import Encryption, GCMEncryption
+from asyncssh.encryption import GCMEncryption
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from s3sftp.ssh.packet_cipher import LENGTH_BYTES, PacketCipher
+
 TAG_BYTES = 16
-BLOCK_BYTES = 16
 _FIXED_BYTES = 4
 _WRAP = 0xFFFF_FFFF_FFFF_FFFF
 
 
-class AesGcm(GCMEncryption):
-    """One direction of a connection under one key."""
+class AesGcm(PacketCipher, GCMEncryption):
+    """AES-GCM. The length is authenticated and not encrypted."""
+
+    tag_bytes = TAG_BYTES
 
     def __init__(self, stock: GCMEncryption) -> None:
         """Take over from asyncssh's object, at its current counter."""
@@ -28,23 +31,21 @@ class AesGcm(GCMEncryption):
         self._invocation = int.from_bytes(cipher._iv[_FIXED_BYTES:], "big")
         self._opened: bytes | None = None
 
-    def seal_into(self, header: bytes, plain: bytes, out: memoryview) -> None:
-        """Encrypt a packet and its tag into a buffer of the right size.
+    def seal_into(self, seq: int, header: bytes, plain: bytes, packet: memoryview) -> None:
+        packet[:LENGTH_BYTES] = header
+        self._aead.encrypt_into(self._next_nonce(), plain, header, packet[LENGTH_BYTES:])
 
-        `header` is the packet's length, which is authenticated and not encrypted.
-        """
-        self._aead.encrypt_into(self._next_nonce(), plain, header, out)
+    def open(self, seq: int, packet: memoryview) -> bytes | None:
+        return self._open(packet[:LENGTH_BYTES], packet[LENGTH_BYTES:])
 
-    def open(self, header: bytes | memoryview, sealed: bytes | memoryview) -> bytes | None:
-        """Decrypt a packet with its tag; None if it is not authentic."""
+    def put_back(self, plain: bytes | memoryview) -> None:
+        self._opened = bytes(plain)
+
+    def _open(self, header: bytes | memoryview, sealed: bytes | memoryview) -> bytes | None:
         try:
             return self._aead.decrypt(self._next_nonce(), sealed, header)
         except InvalidTag:
             return None
-
-    def put_back(self, plain: bytes) -> None:
-        """Have the next `decrypt_packet` return a packet that `open` has already decrypted."""
-        self._opened = plain
 
     def _next_nonce(self) -> bytes:
         nonce = self._fixed + self._invocation.to_bytes(8, "big")
@@ -57,15 +58,13 @@ class AesGcm(GCMEncryption):
         sealed = self._aead.encrypt(self._next_nonce(), packet, header)
         return header + sealed[:-TAG_BYTES], sealed[-TAG_BYTES:]
 
+    def decrypt_header(self, seq: int, first_block: bytes, header_len: int) -> tuple[bytes, bytes]:
+        return first_block, first_block[:header_len]
+
     def decrypt_packet(
         self, seq: int, first: bytes, rest: bytes, header_len: int, mac: bytes
     ) -> bytes | None:
         opened, self._opened = self._opened, None
         if opened is not None:
             return opened
-        return self.open(first[:header_len], first[header_len:] + rest + mac)
-
-
-def upgraded(encryption: Encryption | None) -> Encryption | None:
-    """The same direction with an `AesGcm` if its cipher is AES-GCM; else unchanged."""
-    return AesGcm(encryption) if type(encryption) is GCMEncryption else encryption
+        return self._open(first[:header_len], first[header_len:] + rest + mac)

@@ -25,6 +25,7 @@ from s3sftp.ssh.admission import TOO_MANY_SESSIONS, Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
 from s3sftp.ssh.connection_spans import ConnectionSpans
 from s3sftp.ssh.keepalive import Keepalive, TcpWatch
+from s3sftp.ssh.late_kexinit import LateKexInit, wait_for_client
 from s3sftp.ssh.login import Login, LoginProof, certificate_fields
 from s3sftp.ssh.negotiation import agreement, mismatches, note_agreement
 from s3sftp.ssh.options import SshOptions
@@ -94,6 +95,7 @@ class SshConnection(SftpOnlyServer):
         self._opened = 0
         self._keepalive: Keepalive | None = None
         self._tcp_watch: TcpWatch | None = None
+        self._late_kexinit: LateKexInit | None = None
         self._leaving = ""
         """Why the server ends the connection, for the client; empty if it does not."""
         self._idle: asyncio.TimerHandle | None = None
@@ -120,6 +122,8 @@ class SshConnection(SftpOnlyServer):
             asyncssh_internals.set_client_address(conn, admitted.peer.address, admitted.peer.port)
         self._login.set_peer(admitted.peer, admitted)
         asyncssh_internals.on_version(conn, self._version_received, self._check_for_header)
+        if self._shared.options.prefer_aead:
+            self._late_kexinit = wait_for_client(conn)
         self._shared.connections.add(self)
         self._count(CONNECTIONS.row())
         self._count(CONNECTIONS_TOTAL.row("accepted"))
@@ -450,6 +454,8 @@ class SshConnection(SftpOnlyServer):
         for watch in (self._keepalive, self._tcp_watch):
             if watch is not None:
                 watch.stop()
+        if self._late_kexinit is not None:
+            self._late_kexinit.cancel()
         if self._admitted is None:
             return
         self._shared.connections.discard(self)

@@ -71,7 +71,7 @@ def mismatches(kexinit: bytes, offer: Offer, host_key_algorithms: Collection[str
     KEXINIT."""
     found: dict[str, AlgorithmMismatch] = {}
     needs_mac = True
-    for (what, kind), names in zip(_LISTS, _name_lists(kexinit), strict=False):
+    for (what, kind), names in zip(_LISTS, name_lists(kexinit), strict=False):
         ours = host_key_algorithms if what == "host key" else offer.of(kind)
         chosen = next((name for name in names if name in ours), None)
         if what == "cipher" and chosen is not None:
@@ -87,7 +87,9 @@ def _advice(what: str, names: Sequence[str], offer: Offer) -> str:
     return advice_for(names, offer.policy)
 
 
-def _name_lists(kexinit: bytes) -> list[list[str]]:
+def name_lists(kexinit: bytes) -> list[list[str]]:
+    """The name-lists of a KEXINIT, up to the MACs and in their order (RFC 4253, 7.1); none if it is no
+    KEXINIT."""
     packet = SSHPacket(kexinit)
     try:
         packet.get_bytes(_COOKIE_BYTES)

@@ -5,9 +5,10 @@
     session ─► PacketChannel.write ─► _seal ─► one buffer for each turn of the loop ─► socket
 
 asyncssh sends an empty IGNORE packet before each packet (a remedy for CBC ciphers), creates a cipher object
-for each, copies its bytes about ten times and passes each to the socket separately. With AES-GCM this module
-does none of that. Key exchange, login, every other packet, every other cipher and every error are asyncssh's:
-a connection leaves its code only for data under AES-GCM without compression.
+or derives a MAC's state for each, copies its bytes about ten times and passes each to the socket separately.
+With AES-GCM, and with AES in counter mode and an HMAC, this module does none of that. Key exchange, login,
+every other packet, every other cipher and every error are asyncssh's: a connection leaves its code only for
+data under these ciphers (`ssh/fast_ciphers.py`) without compression.
 
 The module replaces private methods of asyncssh, so it is bound to the versions that it was checked against
 (`tests/ssh/test_packet_fast_path.py` compares the code that it replaces) and is inactive with any other
@@ -27,15 +28,15 @@ from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST, MSG_
 from asyncssh.misc import MACError
 from asyncssh.packet import SSHPacketLogger, String, UInt32
 
-from s3sftp.ssh.aes_gcm import BLOCK_BYTES, TAG_BYTES, AesGcm, upgraded
+from s3sftp.ssh.fast_ciphers import upgraded
 from s3sftp.ssh.packet_buffers import GATHER_BYTES, HEADROOM_BYTES, padding, receiving, sending
+from s3sftp.ssh.packet_cipher import BLOCK_BYTES, LENGTH_BYTES, PacketCipher
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.ssh")
 
 CHECKED_VERSIONS = frozenset({"2.24.1"})
 """Versions of asyncssh whose code was compared with this module."""
-_LENGTH_BYTES = 4
 _DATA_HEAD_BYTES = 9
 """Length of a CHANNEL_DATA message's head: type, channel, length."""
 _DATA_START = 1 + _DATA_HEAD_BYTES
@@ -44,7 +45,6 @@ _LITTLE_BYTES = 4096
 _TURNS = 3
 """Turns of the loop that a small amount may wait for more, while the client keeps sending."""
 _FILLS = [bytes((count,)) for count in range(_MIN_PADDING + BLOCK_BYTES)]
-_AROUND_BYTES = _LENGTH_BYTES + TAG_BYTES
 
 Message: TypeAlias = list[bytes | memoryview]
 """A message in pieces."""
@@ -103,7 +103,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────
 
     def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
-        if pkttype == MSG_IGNORE and isinstance(self._send_encryption, AesGcm):
+        if pkttype == MSG_IGNORE and isinstance(self._send_encryption, PacketCipher):
             return
         if pkttype > MSG_USERAUTH_LAST and self._may_seal():
             self._seal([[bytes((pkttype,)), *args]])
@@ -121,7 +121,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         """Whether a packet may be sent now: no key exchange is in progress or due, and there is no
         compression."""
         return (
-            isinstance(self._send_encryption, AesGcm)
+            isinstance(self._send_encryption, PacketCipher)
             and self._kex_complete
             and self._auth_complete
             and self._compressor is None
@@ -136,20 +136,20 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         Returns how many were sent: it stops after the one that makes new keys due. Call only if the first may
         be sealed; between packets only the bytes that they count can change that.
         """
-        seal_into, pad = cast(AesGcm, self._send_encryption).seal_into, padding.next
+        cipher, pad = cast(PacketCipher, self._send_encryption), padding.next
+        around, padded = LENGTH_BYTES + cipher.tag_bytes, cipher.padded_head_bytes + _MIN_PADDING
         sent = self._rekey_bytes_sent
         count = 0
         for message in messages:
             if sent >= self._rekey_bytes:
                 break
             size = 1 + sum(map(len, message))
-            fill = _MIN_PADDING + -(size + _MIN_PADDING) % BLOCK_BYTES
+            fill = _MIN_PADDING + -(size + padded) % BLOCK_BYTES
             plain = b"".join((_FILLS[fill], *message, pad(fill)))
             size += fill
-            header = size.to_bytes(_LENGTH_BYTES, "big")
-            packet = self._allocate(_AROUND_BYTES + size)
-            packet[:_LENGTH_BYTES] = header
-            seal_into(header, plain, packet[_LENGTH_BYTES:])
+            header = size.to_bytes(LENGTH_BYTES, "big")
+            seq = (self._send_seq + count) & 0xFFFF_FFFF
+            cipher.seal_into(seq, header, plain, self._allocate(around + size))
             sent += size
             count += 1
         self._rekey_bytes_sent = sent
@@ -225,7 +225,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
     def _may_open(self) -> bool:
         """Whether the next bytes begin a packet that may be data."""
         return (
-            isinstance(self._recv_encryption, AesGcm)
+            isinstance(self._recv_encryption, PacketCipher)
             and self._auth_complete
             and self._decompressor is None
             and self._recv_handler == self._recv_pkthdr
@@ -238,22 +238,22 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
     def _take_data(self) -> bool:
         """Handle one data packet. Returns whether asyncssh's loop has to continue, with a packet that is not
         data."""
-        encryption = cast(AesGcm, self._recv_encryption)
+        cipher = cast(PacketCipher, self._recv_encryption)
+        head_bytes, around = cipher.head_bytes, LENGTH_BYTES + cipher.tag_bytes
         buffer, at = memoryview(self._inpbuf), 0
-        while len(buffer) - at >= _LENGTH_BYTES:
-            header = buffer[at : at + _LENGTH_BYTES]
-            length = int.from_bytes(header, "big")
-            end = at + _LENGTH_BYTES + length + TAG_BYTES
+        while len(buffer) - at >= head_bytes:
+            length = cipher.length_of(buffer[at : at + head_bytes])
+            end = at + around + length
             if length > self._max_recv_pktlen:
                 self._inpbuf = bytes(buffer[at:])
                 return super()._recv_pkthdr()  # which refuses it
             if len(buffer) < end:
                 break
-            plain = encryption.open(header, buffer[at + _LENGTH_BYTES : end])
+            plain = cipher.open(self._recv_seq, buffer[at:end])
             if plain is None:
                 raise MACError("MAC verification failed")
             if not self._deliver(plain):
-                encryption.put_back(plain)
+                cipher.put_back(plain)
                 self._inpbuf = bytes(buffer[at:])
                 return super()._recv_pkthdr()
             at = end
@@ -261,7 +261,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         self._inpbuf = bytes(buffer[at:])
         return False
 
-    def _deliver(self, plain: bytes) -> bool:
+    def _deliver(self, plain: bytes | memoryview) -> bool:
         """Pass data, or a window adjustment, to its channel. False if the message is something else or
         invalid.
 
