@@ -180,7 +180,8 @@ def _s3(
 
         tables = WorkerTables.of(shared)
         return UserSessionsBackend(options.s3, options.server.state_dir, metrics, tables, storage=storage)
-    return S3Backend(options.s3, options.server.state_dir, metrics, WorkerTables.of(shared))
+    tables = WorkerTables.of(shared)
+    return S3Backend(options.s3, options.server.state_dir, metrics, tables, storage=storage)
 
 
 def _local(options: ServerOptions, *, sweeps: bool = True) -> Backend:

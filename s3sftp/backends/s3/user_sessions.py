@@ -105,7 +105,7 @@ class UserSessionsBackend(S3Backend):
         storage: str = "",
     ) -> None:
         """`storage`: the name by which grants mean this storage."""
-        super().__init__(options, state_dir, metrics, shared)
+        super().__init__(options, state_dir, metrics, shared, storage=storage)
         self._storage = storage
         self._scopes = lru_cache(_MOST_POLICIES)(self._make_scopes)
         self._across_roles = CrossStorage(MOVED_TO_OTHER_ROLE)
