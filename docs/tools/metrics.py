@@ -18,8 +18,8 @@ What the server counts, summed over its workers. Prometheus reads it from `/metr
 (`admin.port`); the same instruments go by OTLP when the [standard variables](#otlp) ask for it.
 
 Every series is there from the start, at 0, and there are never more of them: the values of all labels are
-declared or, for storages, configured, and no user, file, address or bucket is among them. Counters never fall while the server runs, even
-when a worker dies and is replaced; what it had open is no longer counted.
+declared or, for storages, configured, and no user, file, address or bucket is among them. Counters never fall
+while the server runs, even when a worker dies and is replaced; what it had open is no longer counted.
 
 This page is made from the catalogue by `make docs`; a test compares them.
 """
@@ -65,9 +65,9 @@ Reasons of `aborted`:
 Those of `failed` are the [errors](reference/errors.md), by their names.
 """,
     MetricGroup.STORAGE: f"""
-`storage` is the name of the [storage](storages.md) in the configuration; `{MAIN_STORAGE}` is that of `[s3]`. There are
-{MOST_STORAGES} values at most: of more storages, those after the first {MOST_STORAGES - 1} are counted together as
-`{OTHER_STORAGES}`. The sum over all storages is `sum without (storage) (…)`.
+`storage` is the name of the [storage](storages.md) in the configuration; `{MAIN_STORAGE}` is that of `[s3]`.
+There are {MOST_STORAGES} values at most: of more storages, those after the first {MOST_STORAGES - 1} are
+counted together as `{OTHER_STORAGES}`. The sum over all storages is `sum without (storage) (…)`.
 """,
 }
 
