@@ -39,7 +39,7 @@ variable "external_id" {
   default     = null
 
   validation {
-    condition     = var.external_id == null || can(regex("^[A-Za-z0-9_+=,.@:/-]{2,1224}$", var.external_id))
+    condition     = var.external_id == null || try(can(regex("^[A-Za-z0-9_+=,.@:/-]{2,}$", var.external_id)) && length(var.external_id) <= 1224, false)
     error_message = "external_id should have 2 to 1224 letters, digits and _+=,.@:/- characters."
   }
 }
