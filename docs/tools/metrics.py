@@ -99,10 +99,9 @@ def _labels(instrument: Instrument) -> str:
         return ""
     if instrument.per_worker:
         return f"\n`{instrument.full_name}`: `worker` is the worker's number, from 1 on.\n"
-    own_labels = instrument.labels[1:] if instrument.per_storage else instrument.labels
-    if not own_labels:
+    if not instrument.labels_of_series:
         return ""
-    *before, last = own_labels
+    *before, last = instrument.labels_of_series
     rows: dict[str, str] = {}
     for values in _by_first(instrument.series).items():
         first, others = values

@@ -57,6 +57,8 @@ class Instrument:
         self.kind = kind
         self.name = name
         self.about = about
+        self.labels_of_series = tuple(labels)
+        """The labels whose values are in `series`: all but that of the storage."""
         self.labels = ("storage", *labels) if per_storage else tuple(labels)
         self.series = tuple(series)
         self.unit = unit
