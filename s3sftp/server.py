@@ -24,9 +24,10 @@ import asyncssh
 from s3sftp import backends
 from s3sftp.auth import Authenticator, AuthOptions, Defender, Identity, Limits
 from s3sftp.backends import Backend, CompleteBackend
+from s3sftp.backends.router import backend_at
 from s3sftp.errors import ConfigurationError
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
-from s3sftp.fs import FileOptions, FileSystem, OpenStorage, QuotaCounters
+from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage, QuotaCounters
 from s3sftp.fs.open_storage import NO_STORAGES
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -202,6 +203,7 @@ class Server:
             tree = identity.tree()
             if missing := tree.storages - volume.storages:
                 raise ConfigurationError([f"a mount of {identity.user} is in no storage: {min(missing)!r}"])
+            _refuse_roles(identity.user, tree, volume.backend)
             if volume.backend.wants_grants:
                 session = replace(session, grants=tree.grants())
             limits = self._limits_of(identity)
@@ -331,3 +333,12 @@ async def _clean_up(started: AsyncExitStack) -> None:
         await started.aclose()
     except Exception:
         _log.exception("server.cleanup_failed")
+
+
+def _refuse_roles(user: str, tree: Mounts, backend: CompleteBackend) -> None:
+    """Raises ConfigurationError: if a mount has a role, and its storage assumes none."""
+    for mount in tree.mounted:
+        if mount.role is not None and not backend_at(backend, mount.place).wants_grants:
+            raise ConfigurationError(
+                [f"the mount {mount.path} of {user} has a role, and its storage assumes none"]
+            )

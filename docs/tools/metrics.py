@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from s3sftp.telemetry.instrument import Instrument, InstrumentKind, MetricGroup
+from s3sftp.telemetry.instrument import MOST_STORAGES, Instrument, InstrumentKind, MetricGroup
 from s3sftp.telemetry.metric_catalogue import BUILD_INFO, CATALOGUE
+from s3sftp.telemetry.metrics import MAIN_STORAGE, OTHER_STORAGES
 
 PAGE = Path(__file__).parent.parent / "metrics.md"
 
@@ -17,8 +18,8 @@ What the server counts, summed over its workers. Prometheus reads it from `/metr
 (`admin.port`); the same instruments go by OTLP when the [standard variables](#otlp) ask for it.
 
 Every series is there from the start, at 0, and there are never more of them: the values of all labels are
-declared, and no user, file, address or bucket is among them. Counters never fall while the server runs, even
-when a worker dies and is replaced; what it had open is no longer counted.
+declared or, for storages, configured, and no user, file, address or bucket is among them. Counters never fall
+while the server runs, even when a worker dies and is replaced; what it had open is no longer counted.
 
 This page is made from the catalogue by `make docs`; a test compares them.
 """
@@ -62,7 +63,12 @@ Reasons of `aborted`:
 | `removed` | its name was removed, or given to another file |
 
 Those of `failed` are the [errors](reference/errors.md), by their names.
-"""
+""",
+    MetricGroup.STORAGE: f"""
+`storage` is the name of the [storage](storages.md) in the configuration; `{MAIN_STORAGE}` is that of `[s3]`.
+There are {MOST_STORAGES} values at most: of more storages, those after the first {MOST_STORAGES - 1} are
+counted together as `{OTHER_STORAGES}`. The sum over all storages is `sum without (storage) (…)`.
+""",
 }
 
 
@@ -93,7 +99,9 @@ def _labels(instrument: Instrument) -> str:
         return ""
     if instrument.per_worker:
         return f"\n`{instrument.full_name}`: `worker` is the worker's number, from 1 on.\n"
-    *before, last = instrument.labels
+    if not instrument.labels_of_series:
+        return ""
+    *before, last = instrument.labels_of_series
     rows: dict[str, str] = {}
     for values in _by_first(instrument.series).items():
         first, others = values

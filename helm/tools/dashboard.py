@@ -120,6 +120,17 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     ("Requests to S3", "reqps", ((rate("s3sftp_s3_requests_total", "api"), "{{api}}"),)),
     (
+        "Requests to each storage, and those that failed",
+        "reqps",
+        (
+            (rate("s3sftp_s3_requests_total", "storage"), "{{storage}}"),
+            (
+                rate("s3sftp_s3_requests_total", "storage", ',result=~"server_error|no_answer"'),
+                "{{storage}} failed",
+            ),
+        ),
+    ),
+    (
         "Requests to S3 that failed",
         "reqps",
         ((rate("s3sftp_s3_requests_total", "api, result", ',result!="ok"'), "{{api}} {{result}}"),),
@@ -128,14 +139,14 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "Retries and throttles of S3",
         "reqps",
         (
-            (rate("s3sftp_s3_retries_total", "pod"), "{{pod}} retries"),
-            (rate("s3sftp_s3_throttles_total", "pod"), "{{pod}} throttles"),
+            (rate("s3sftp_s3_retries_total", "storage, pod"), "{{storage}} {{pod}} retries"),
+            (rate("s3sftp_s3_throttles_total", "storage, pod"), "{{storage}} {{pod}} throttles"),
         ),
     ),
     (
         "Estimated cost of requests, a day at this rate",
         "currencyUSD",
-        ((f"86400 * {rate('s3sftp_s3_cost_dollars_total', 'namespace')}", "dollars"),),
+        ((f"86400 * {rate('s3sftp_s3_cost_dollars_total', 'storage')}", "{{storage}}"),),
     ),
     ("Versions", "short", (("count by (version) (s3sftp_build_info{" + PODS + "})", "{{version}}"),)),
 )

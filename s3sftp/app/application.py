@@ -62,7 +62,7 @@ class Application:
         self._context = context
         self._cleanup = AsyncExitStack()
         self._server: Server | None = None
-        self.metrics = Metrics(context.memory.metrics if context else None)
+        self.metrics = Metrics(context.memory.metrics if context else None, storages=options.storage_names)
         """Counts what happens, summed over all workers if there are several."""
         self._shared = context.memory.storage if context else SharedCounters.alone(shared_rows(options))
         self._contacts = StorageContacts(options, self._shared)

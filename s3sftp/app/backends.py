@@ -175,12 +175,13 @@ def _s3(
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    if options.s3.session_policies:
+    if options.s3.has_user_sessions:
         from s3sftp.backends.s3.user_sessions import UserSessionsBackend
 
         tables = WorkerTables.of(shared)
         return UserSessionsBackend(options.s3, options.server.state_dir, metrics, tables, storage=storage)
-    return S3Backend(options.s3, options.server.state_dir, metrics, WorkerTables.of(shared))
+    tables = WorkerTables.of(shared)
+    return S3Backend(options.s3, options.server.state_dir, metrics, tables, storage=storage)
 
 
 def _local(options: ServerOptions, *, sweeps: bool = True) -> Backend:
@@ -217,5 +218,7 @@ def user_homes(options: ServerOptions, bucket: str) -> UserHomes:
     first storage's bucket in its answers; empty: `s3.bucket`."""
     storages = {name: (each.bucket, each.prefix) for name, each in options.storages.items()}
     if options.backend != "s3" or options.s3 is None:
-        return UserHomes(bucket, storages=storages)
-    return UserHomes(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode(), storages)
+        return UserHomes(bucket, storages=storages, roles=options.mount_roles)
+    return UserHomes(
+        bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode(), storages, options.mount_roles
+    )

@@ -12,14 +12,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from s3sftp.app.config_diff import MAX_CHANGES, ConfigDiff, diff_configurations
-from s3sftp.app.options import Configuration
+from s3sftp.app.options import Configuration, ServerOptions
 from s3sftp.auth import AccountChanges, Accounts, log_account_problems, log_unused_groups
+from s3sftp.auth.mount_roles import refused_roles
 from s3sftp.config import Snapshot, SourceFiles
 from s3sftp.errors import ConfigurationError, describe_unexpected
 from s3sftp.telemetry import get_logger
@@ -142,7 +143,7 @@ class ConfigReloader:
         if not isinstance(found, Configuration):
             self._failed(found, asked)
             return
-        if unknown := _unknown_storages(found.logins.accounts, self._started_with.storages):
+        if unknown := _impossible_mounts(found.logins.accounts, self._started_with):
             self._failed(unknown, asked)
             return
         before = len(self._logins.accounts)
@@ -220,13 +221,19 @@ class ConfigReloader:
         log_unused_groups(changes.unused_groups[:_MAX_LOGGED])
 
 
-def _unknown_storages(accounts: Accounts, known: Collection[str]) -> list[str]:
-    """The problem with each mount in a storage that the running server does not have."""
-    return [
+def _impossible_mounts(accounts: Accounts, options: ServerOptions) -> list[str]:
+    """The problem with each mount in a storage that the running server does not have, or with a role that it
+    does not assume."""
+    problems = [
+        f"users.{user}.mounts.{path!r}: {problem} in the running server; restart it to use it"
+        for user, account in accounts.items()
+        for path, problem in refused_roles(account.identity.mounts, options.mount_roles)
+    ]
+    return problems + [
         f"users.{user}.mounts.{mount.path!r}: storage {mount.storage!r} is new; restart the server to use it"
         for user, account in accounts.items()
         for mount in account.identity.mounts
-        if mount.storage and mount.storage not in known
+        if mount.storage and mount.storage not in options.storages
     ]
 
 

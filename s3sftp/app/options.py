@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator
 
 from s3sftp.admin import AdminOptions
-from s3sftp.app.storage_options import policy_problems, storage_problems
+from s3sftp.app.storage_options import mount_roles_of, policy_problems, storage_problems
 from s3sftp.app.user_files import KINDS
 from s3sftp.app.user_loading import LoadedUsers, load_users
 from s3sftp.app.user_tables import UserTables
@@ -30,6 +30,7 @@ from s3sftp.auth import (
 from s3sftp.auth.aws import DynamoDbOptions, SecretsManagerOptions
 from s3sftp.auth.hook import HookOptions
 from s3sftp.auth.hook.credentials import read_credentials
+from s3sftp.auth.mount_roles import MountRoles
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, backend_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -171,6 +172,11 @@ class ServerOptions(Options):
         return self.model_copy(update={"s3": self.storages[name] if name else self.s3, "storages": {}})
 
     @property
+    def mount_roles(self) -> MountRoles:
+        """The roles that mounts may have, by storage."""
+        return mount_roles_of({"backend": self.backend, "s3": self.s3, "storages": self.storages})
+
+    @property
     def has_other_users(self) -> bool:
         """Whether a source beside the configuration has users."""
         return any(source is not None for source in (self.hook, self.dynamodb, self.secrets_manager))
@@ -223,7 +229,14 @@ def load_configuration(
     settings = Settings.layered(in_file, environment, flags)
     reading = read(ServerOptions, settings, apart=KINDS)
     auth = reading.values.get("auth") or AuthOptions()
-    users = load_users(settings, sources, auth, reserved_name(settings), _storage_names(settings))
+    users = load_users(
+        settings,
+        sources,
+        auth,
+        reserved_name(settings),
+        _storage_names(settings),
+        mount_roles_of(reading.values),
+    )
     reading.values |= {"users": users.tables.users, "groups": users.tables.groups}
     problems = [*users.problems, *reading.problems, *_between_groups(reading.values, settings)]
     if checks_host_keys and "ssh" in reading.values:
@@ -256,8 +269,10 @@ def load_users_alone(file: Path | None, more: Sequence[Path], sources: SourceFil
         in_file = from_toml(file) if file else []
         settings = Settings.layered(in_file, from_environment(os.environ, {"backend"}))
         storages = _storage_names(settings)
-    auth = read(ServerOptions, settings, apart=KINDS).values.get("auth") or AuthOptions()
-    return load_users(settings, sources, auth, reserved_name(settings), storages, more)
+    values = read(ServerOptions, settings, apart=KINDS).values
+    auth = values.get("auth") or AuthOptions()
+    roles = {} if storages is None else mount_roles_of(values)
+    return load_users(settings, sources, auth, reserved_name(settings), storages, roles, more)
 
 
 def _storage_names(settings: Settings) -> Collection[str]:

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from s3sftp.auth import Accounts, Identity
+from s3sftp.auth.mount_roles import MountRoles
 from s3sftp.backends.s3 import S3Options
 from s3sftp.backends.s3.keys import KeyMapping
-from s3sftp.backends.s3.session_policy import MAX_POLICY_CHARACTERS, session_policy
+from s3sftp.backends.s3.session_policy import MAX_POLICY_CHARACTERS, user_scopes
 from s3sftp.errors import ConfigurationError, StorageError
 
 
@@ -27,10 +28,19 @@ def storage_problems(values: Mapping[str, Any]) -> list[str]:
     return list(_overlaps({"s3": main, **named} if main is not None else named))
 
 
+def mount_roles_of(values: Mapping[str, Any]) -> MountRoles:
+    """The roles that mounts may have, by storage. `values` are the groups that are valid, by name: storages
+    whose options are not valid are missing. A storage that is no bucket has none."""
+    if values.get("backend", "s3") != "s3":
+        return {"": ()}
+    given = {"": values.get("s3"), **(values.get("storages") or {})}
+    return {name: options.mount_roles for name, options in given.items() if options is not None}
+
+
 def policy_problems(values: Mapping[str, Any], accounts: Accounts) -> list[str]:
     """The problem of each user whose session policy would be longer than STS takes."""
     given = {"": values.get("s3"), **(values.get("storages") or {})}
-    enforced = {name: options for name, options in given.items() if options and options.session_policies}
+    enforced = {name: options for name, options in given.items() if options and options.has_user_sessions}
     if not enforced:
         return []
     return [
@@ -44,14 +54,17 @@ def policy_problems(values: Mapping[str, Any], accounts: Accounts) -> list[str]:
 def _policy_problem(user: str, identity: Identity, name: str, options: S3Options) -> Iterator[str]:
     try:
         grants = [each for each in identity.tree().grants() if each.place.storage == name]
-        length = len(session_policy(grants, options, KeyMapping(options.prefix)))
+        scopes = user_scopes(user, grants, options, KeyMapping(options.prefix))
     except (ConfigurationError, StorageError):
         return  # a mount that cannot be is named elsewhere
-    if length > MAX_POLICY_CHARACTERS:
+    where = f"[{f'storages.{name}' if name else 's3'}]"
+    for role, scope in scopes.items():
+        if scope is None or len(scope.policy) <= MAX_POLICY_CHARACTERS:
+            continue
+        what, instead = (where, "session_policies = false") if role is None else (role.arn, "several roles")
         yield (
-            f"users.{user}: the session policy for [{f'storages.{name}' if name else 's3'}] has {length}"
-            f" characters, and STS takes {MAX_POLICY_CHARACTERS}: fewer mounts or shorter prefixes, or"
-            " session_policies = false"
+            f"users.{user}: the session policy for {what} has {len(scope.policy)} characters, and STS takes"
+            f" {MAX_POLICY_CHARACTERS}: fewer mounts or shorter prefixes, or {instead}"
         )
 
 

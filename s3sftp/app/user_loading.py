@@ -18,6 +18,7 @@ from s3sftp.auth import (
     read_logins,
 )
 from s3sftp.auth.access_options import AccessOptions
+from s3sftp.auth.mount_roles import MountRoles, refused_roles
 from s3sftp.config import Settings, SourceFiles, suggestion, tables_below
 from s3sftp.errors import ConfigurationError
 
@@ -43,13 +44,14 @@ def load_users(
     auth: AuthOptions,
     reserved: str | None,
     storages: Collection[str] | None,
+    roles: MountRoles,
     files: Sequence[Path] = (),
 ) -> LoadedUsers:
     """Load the users of the settings, of the files that these name, and of further `files` and directories.
 
     A further file that the settings name too is read once. `auth` names the trusted CAs. `reserved` is the
     name in the root of each storage that the server keeps for itself. `storages` are the names that mounts
-    may have; None: any.
+    may have; None: any. `roles` are those that mounts may have in the storages that are known.
     """
     inside = {
         "users": tables_below(settings, "users", UserOptions),
@@ -63,6 +65,7 @@ def load_users(
         problems += _problems_of(name, user, tables, auth, reserved)
         if storages is not None:
             problems += _storage_problems(name, user, tables, storages)
+        problems += _role_problems(name, user, tables, roles)
     try:
         logins = read_logins(tables.users, sources, read_authorities(auth, sources), tables.where)
     except ConfigurationError as error:
@@ -135,6 +138,13 @@ def _storage_problems(
                 f"users.{name}.mounts.{path!r} ({where}): storage = {mount.storage!r}: there is no"
                 f" [storages.{mount.storage}]{known}"
             )
+
+
+def _role_problems(name: str, user: UserOptions, tables: UserTables, roles: MountRoles) -> Iterable[str]:
+    """The problem with each mount whose role its storage does not allow."""
+    for path, problem in refused_roles(user.mounts_of(name), roles):
+        where = tables.where(name, "mounts", path, "role_arn")
+        yield f"users.{name}.mounts.{path!r} ({where}): {problem}"
 
 
 def _reserved_problems(

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from s3sftp.backends import MountRole
+from s3sftp.backends.mount_role import external_id_problem, role_problem
 from s3sftp.config import ByteSize, Options
 from s3sftp.config.types import TEXT_OR_LIST
 from s3sftp.fs import NO_QUOTA, AccessRules, OnConflict, Quota, Right, rights_of
@@ -29,6 +31,11 @@ Words = Annotated[tuple[str, ...], _WORDS, TEXT_OR_LIST]
 def is_words(metadata: Iterable[object]) -> bool:
     """Whether an option with this metadata takes a text for a list: for code that documents options."""
     return _WORDS in metadata
+
+
+def with_user(text: str, user: str) -> str:
+    """The text with the user's name for `${user}` and `{user}`."""
+    return text.replace("${user}", user).replace("{user}", user)
 
 
 class AccessOptions(Options):
@@ -107,6 +114,12 @@ class MountOptions(AccessOptions):
     """Whether a single file is mounted."""
     storage: str = ""
     """The storage that the path leads to, by its name in `[storages.NAME]`. Default: that of `[s3]`."""
+    role_arn: str | None = None
+    """A role of IAM that the server assumes for what the user does in this mount, with a session policy that
+    allows the mount and nothing else. `{user}` is replaced by the user's name. The storage's `mount_roles`
+    have to allow it. Default: the credentials of the storage."""
+    external_id: str | None = None
+    """External id that the trust of `role_arn` asks for; `{user}` is replaced. It is no secret."""
     quota: QuotaOptions = Field(default_factory=lambda: NO_QUOTA_OPTIONS)
     """How much may be stored there, such as `{ bytes = "50 GiB", files = 10000 }`."""
 
@@ -116,3 +129,30 @@ class MountOptions(AccessOptions):
         if any(brace in text.replace("{user}", "") for brace in "{}"):
             raise ValueError("should have no braces but those of {user}")
         return text
+
+    @field_validator("role_arn")
+    @classmethod
+    def _role_is_one(cls, text: str | None) -> str | None:
+        if text is not None and (problem := role_problem(with_user(text, "user"))) is not None:
+            raise ValueError(problem)
+        return text
+
+    @field_validator("external_id")
+    @classmethod
+    def _external_id_is_one(cls, text: str | None) -> str | None:
+        if text is not None and (problem := external_id_problem(with_user(text, "user"))) is not None:
+            raise ValueError(problem)
+        return text
+
+    @model_validator(mode="after")
+    def _external_id_has_a_role(self) -> MountOptions:
+        if self.external_id is not None and self.role_arn is None:
+            raise ValueError("external_id needs role_arn")
+        return self
+
+    def role_of(self, user: str) -> MountRole | None:
+        """The role of the mount of the user with this name."""
+        if self.role_arn is None:
+            return None
+        external_id = None if self.external_id is None else with_user(self.external_id, user)
+        return MountRole(with_user(self.role_arn, user), external_id)

@@ -14,7 +14,13 @@ from pydantic import (
     model_validator,
 )
 
-from s3sftp.auth.access_options import NO_QUOTA_OPTIONS, AccessOptions, MountOptions, QuotaOptions
+from s3sftp.auth.access_options import (
+    NO_QUOTA_OPTIONS,
+    AccessOptions,
+    MountOptions,
+    QuotaOptions,
+    with_user,
+)
 from s3sftp.auth.limits import NO_LIMIT_OPTIONS, LimitOptions
 from s3sftp.auth.login_methods import ANY_ONE, ANY_ONE_AND_TOTP, LoginMethods, login_methods
 from s3sftp.auth.login_rules import NO_RULES, Expiry, LoginRules, Networks
@@ -51,11 +57,6 @@ def user_name_problem(name: str) -> str | None:
         "should be 1 to 100 letters, digits, '_', '-', '.', '@' or '+', "
         "beginning with a letter, digit or '_', without '..'"
     )
-
-
-def with_user(text: str, user: str) -> str:
-    """The text with the user's name for `${user}` and `{user}`."""
-    return text.replace("${user}", user).replace("{user}", user)
 
 
 def _lines(value: object) -> object:
@@ -172,6 +173,7 @@ class GroupOptions(AccessOptions):
                 mount.rules,
                 mount.storage,
                 mount.quota.quota,
+                mount.role_of(user),
             )
             for path, mount in self.mounts.items()
         )

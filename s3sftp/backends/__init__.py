@@ -20,6 +20,7 @@ from s3sftp.backends.contract import (
     Usage,
     WriteIntent,
 )
+from s3sftp.backends.mount_role import MountRole
 
 __all__ = [
     "Amount",
@@ -32,6 +33,7 @@ __all__ = [
     "Finish",
     "Grant",
     "Kind",
+    "MountRole",
     "ObjectAddress",
     "Place",
     "RangedReads",

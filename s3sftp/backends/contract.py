@@ -28,6 +28,7 @@ from mmap import mmap
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
+from s3sftp.backends.mount_role import MountRole
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotADirectory, NotFound, OtherStorage
 from s3sftp.telemetry import current_trace_context
@@ -115,6 +116,8 @@ class Grant:
     """Whether anything may be stored, or changed, there."""
     removes: bool = False
     """Whether anything may be removed from there."""
+    role: MountRole | None = None
+    """The role that the place is reached with; None: that of the storage."""
 
 
 class Kind(enum.Enum):

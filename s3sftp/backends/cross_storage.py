@@ -6,6 +6,8 @@
 A file is whole at the target before it is removed from the source, and is removed only if it still is the
 version that was copied. A failure in between leaves both, never neither.
 
+What is reached by another role is another storage here, even if the bucket is the same.
+
 Two storages may be one by two names, such as two addresses of one store. A file that the server copies onto
 itself is replaced by its copy, which the mark of the source's write shows: it is not removed then.
 """
@@ -31,6 +33,7 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger(__name__)
 MOVED_DIRECTORY = "a directory cannot be moved to another storage: copy it, then remove it"
+MOVED_TO_OTHER_ROLE = "a directory cannot be moved to a mount with another role: copy it, then remove it"
 MOST_STREAMS = 4
 """Files that are read and written at once. Each holds up to two chunks of the target in memory, outside of
 the byte budget; the others wait."""
@@ -49,7 +52,9 @@ class StoredAt:
 class CrossStorage:
     """Copies and moves files between storages, a few at a time where the bytes pass the server."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_directories: str = MOVED_DIRECTORY) -> None:
+        """`of_directories`: why a directory is not moved."""
+        self._of_directories = of_directories
         self._streams = asyncio.Semaphore(MOST_STREAMS)
 
     async def move(self, source: StoredAt, target: StoredAt, session: Session, *, overwrite: bool) -> None:
@@ -62,7 +67,7 @@ class CrossStorage:
         """
         info = await source.backend.file_info(source.place, session)
         if info.is_dir:
-            raise OtherStorage(MOVED_DIRECTORY)
+            raise OtherStorage(self._of_directories)
         there = await _found(target, session)
         if there is not None and (there.is_dir or not overwrite):
             raise AlreadyExists

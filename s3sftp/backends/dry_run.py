@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
+from s3sftp.backends.borders import is_across
 from s3sftp.backends.contract import (
     Amount,
     Buffer,
@@ -27,7 +28,7 @@ from s3sftp.backends.contract import (
     Usage,
     WriteIntent,
 )
-from s3sftp.backends.cross_storage import MOVED_DIRECTORY
+from s3sftp.backends.cross_storage import MOVED_DIRECTORY, MOVED_TO_OTHER_ROLE
 from s3sftp.errors import (
     AlreadyExists,
     Changed,
@@ -131,8 +132,9 @@ class DryRunBackend(CompleteBackend):
         if target != source and target.is_within(source):
             raise InvalidRequest("a directory cannot be moved into itself")
         moved = await self.file_info(source, session)
-        if moved.is_dir and source.storage != target.storage:
-            raise OtherStorage(MOVED_DIRECTORY)
+        if moved.is_dir and is_across(source, target, session):
+            is_role = source.storage == target.storage
+            raise OtherStorage(MOVED_TO_OTHER_ROLE if is_role else MOVED_DIRECTORY)
         await self._refuse_file_above(target, session)
         replaced = await self._found(target, session)
         if replaced is not None and (not overwrite or moved.is_dir or replaced.is_dir):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 
+from s3sftp.backends.borders import is_across
 from s3sftp.backends.contract import (
     Amount,
     Buffer,
@@ -183,10 +184,10 @@ def backend_at(backend: CompleteBackend, place: Place) -> CompleteBackend:
     return backend.at(place) if isinstance(backend, StorageRouter) else backend
 
 
-def copies_inside(backend: CompleteBackend, source: Place, target: Place) -> bool:
+def copies_inside(backend: CompleteBackend, source: Place, target: Place, session: Session) -> bool:
     """Whether a file can be copied from one place to the other without moving its bytes through the
     server."""
-    if source.storage == target.storage:
+    if not is_across(source, target, session):
         return True
     return backend_at(backend, target).copies_from(backend_at(backend, source))
 

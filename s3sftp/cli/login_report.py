@@ -154,6 +154,8 @@ class LoginReport:
                 parts.append(f"at most {row['max_file_bytes']} bytes")
             if row["on_conflict"] != OnConflict.OVERWRITE:
                 parts.append(f"on conflict: {row['on_conflict']}")
+            if row["role"]:
+                parts.append(f"role: {row['role']}")
             leads = f"{row['storage']}  " if row["storage"] else ""
             text = "lists the mounts" if row["kind"] == "listing" else f"{leads}{'; '.join(parts)}"
             yield row["kind"], f"{row['path']:{width}}  {text}", ""
@@ -164,6 +166,7 @@ class LoginReport:
         below = [VirtualPath.parse(path.encode()) for path, _ in identity.paths]
         for path in sorted({VirtualPath(), *mounted, *below}, key=lambda each: each.names):
             mount = mounted.get(path)
+            role = mount.role.arn if mount is not None and mount.role is not None else None
             if mount is not None:
                 kind = "file" if mount.file else "mount"
                 storage = self._storage(mount.place, mount.file)
@@ -171,7 +174,8 @@ class LoginReport:
                 kind, storage = "listing", None  # of the mounts: nothing is stored there
             else:
                 kind, storage = "path", None
-            yield {"kind": kind, "path": str(path), "storage": storage, **_shown(tree.rules.at(path))}
+            leads = {"kind": kind, "path": str(path), "storage": storage, "role": role}
+            yield {**leads, **_shown(tree.rules.at(path))}
 
     def _storage(self, place: Place, is_file: bool) -> str:
         key = place.key

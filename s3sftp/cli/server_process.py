@@ -203,7 +203,7 @@ async def _supervise(
     options = loaded.options
     memory = WorkerMemory.of_supervisor(counters, workers)
     quotas = SharedQuotaCounts(memory.quotas)
-    metrics = Metrics(memory.metrics, workers)
+    metrics = Metrics(memory.metrics, workers, options.storage_names)
     metrics.set(WORKERS.row(), workers)
     metrics.set(USERS.row(), len(loaded.accounts))
 

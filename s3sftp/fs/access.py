@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
+from s3sftp.backends.borders import is_across
 from s3sftp.errors import AlreadyExists, NotFound
 from s3sftp.fs.access_rules import AppliedRules, OnConflict
 from s3sftp.fs.free_names import free_number, numbered
@@ -39,6 +40,10 @@ class Access:
         rules = self.mounts.rules.at(path)
         keeps_both = rules.on_conflict is OnConflict.KEEP_BOTH
         return replace(rules, on_conflict=OnConflict.REFUSE) if keeps_both else rules
+
+    def crosses_border(self, source: Place, target: Place) -> bool:
+        """Whether what moves from one place to the other is copied as to another storage."""
+        return is_across(source, target, self._session)
 
     async def info(self, place: Place) -> FileInfo | None:
         """What is stored at a place now; None if nothing is."""

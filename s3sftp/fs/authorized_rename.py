@@ -92,11 +92,11 @@ def refuse_uploads(access: Access, uploads: list[OpenWriter], rename: Authorized
     """Check that open uploads that move along keep their rules, because they were opened by them.
 
     Raises PermissionDenied: if other rules apply at the new name, or a file may not have it; Busy: if it is
-    in another storage.
+    in another storage, or in a mount with another role.
     """
     depth = len(rename.source.names)
     for upload in uploads:
-        if rename.origin.storage != rename.goal.storage:
+        if access.crosses_border(rename.origin, rename.goal):
             raise Busy("a file open there cannot be moved to another storage before it is closed")
         path = VirtualPath(rename.target.names + upload.path.names[depth:])
         if access.upload_rules_at(path) != upload.rules.rules:

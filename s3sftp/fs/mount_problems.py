@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from s3sftp.backends import Place
+from s3sftp.backends import MountRole, Place
 from s3sftp.fs.access_rules import AccessRules, pattern_problem
 from s3sftp.fs.paths import ROOT, VirtualPath
 from s3sftp.fs.quota.quotas import Quota
@@ -25,11 +25,19 @@ class MountedAt:
     path: VirtualPath
     place: Place
     file: bool = False
+    role: MountRole | None = None
 
     @classmethod
-    def of(cls, path: str, prefix: str, file: bool = False, storage: str = "") -> MountedAt:
+    def of(
+        cls,
+        path: str,
+        prefix: str,
+        file: bool = False,
+        storage: str = "",
+        role: MountRole | None = None,
+    ) -> MountedAt:
         place = Place(VirtualPath.parse(prefix.encode()).names, storage)
-        return cls(VirtualPath(VirtualPath.parse(path.encode()).names), place, file)
+        return cls(VirtualPath(VirtualPath.parse(path.encode()).names), place, file, role)
 
 
 def prefix_problems(text: str, what: str) -> list[str]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from s3sftp.backends import Grant, Place
+from s3sftp.backends import Grant, MountRole, Place
 from s3sftp.errors import ConfigurationError, NotADirectory, NotFound, PermissionDenied
 from s3sftp.fs.access_rules import AccessRules, AppliedRules, RuleTree
 from s3sftp.fs.mount_problems import (
@@ -55,6 +55,8 @@ class Mount:
     """The name of the storage that it is in; empty for the one that has no name."""
     quota: Quota = NO_QUOTA
     """How much may be stored in it. Not for a single file."""
+    role: MountRole | None = None
+    """The role that the storage is reached with in this mount; None: as the storage's options say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Mounts:
         ]
         if problems:
             raise ConfigurationError(problems)
-        mounted = [MountedAt.of(m.path, m.prefix, m.file, m.storage) for m in (*root, *mounts)]
+        mounted = [MountedAt.of(m.path, m.prefix, m.file, m.storage, m.role) for m in (*root, *mounts)]
         given = [*(quota for _ in root), *(m.quota for m in mounts)]
         declared = [_parsed(directory) for directory in directories]
         own_rules = [*((_parsed(m.path), m.rules) for m in mounts), *((_parsed(p), r) for p, r in paths)]
@@ -199,7 +201,8 @@ class Mounts:
         below = (VirtualPath(mount.path.names + names) for names in self.rules.below(mount.path))
         inside = [mount.path, *(path for path in below if self._mount_of(path) is mount)]
         rights = frozenset().union(*(self.rules.at(path).rights for path in inside))
-        return Grant(mount.place, mount.file, bool(rights & _STORING), bool(rights & _OF_NAMES))
+        stores, removes = bool(rights & _STORING), bool(rights & _OF_NAMES)
+        return Grant(mount.place, mount.file, stores, removes, mount.role)
 
     def is_virtual(self, path: VirtualPath) -> bool:
         """Whether nothing can be stored at a path: it is above all mounts."""

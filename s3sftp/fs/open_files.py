@@ -279,7 +279,7 @@ class OpenWriter(OpenUpload):
     def copy_whole(self, source: OpenReader) -> bool:
         """See `Writer.copy_whole`."""
         self._refuse_size(source.info.size)
-        if not copies_inside(self._backend, source.place, self.place):
+        if not copies_inside(self._backend, source.place, self.place, self.session):
             return False
         return self._writer.copy_whole(source.place, source.info)
 

@@ -25,6 +25,10 @@ class MetricGroup(Enum):
     STORAGE = "Requests to S3"
 
 
+MOST_STORAGES = 32
+"""Storages that metrics tell apart: the last number stands for all others together."""
+
+
 class Instrument:
     """One metric. `row` is the (first) row of a series in the table."""
 
@@ -41,22 +45,27 @@ class Instrument:
         scale: int = 1,
         bounds: Sequence[float] = (),
         per_worker: bool = False,
+        per_storage: bool = False,
         other: tuple[str, ...] | None = None,
     ) -> None:
         """`name` is without `_total`. `series` has the values of the labels, a tuple for each series; with
-        `per_worker` there is one series for each worker. `scale` is how many table units make one unit of the
-        metric. `other` is the series that counts all values that have none of their own. `bounds` are a
+        `per_worker` there is one series for each worker, and with `per_storage` each series is there for each
+        storage: the label `storage` comes before the others. `scale` is how many table units make one unit of
+        the metric. `other` is the series that counts all values that have none of their own. `bounds` are a
         histogram's bucket bounds, in units of the metric."""
         self.group = group
         self.kind = kind
         self.name = name
         self.about = about
-        self.labels = tuple(labels)
+        self.labels_of_series = tuple(labels)
+        """The labels whose values are in `series`: all but that of the storage."""
+        self.labels = ("storage", *labels) if per_storage else tuple(labels)
         self.series = tuple(series)
         self.unit = unit
         self.scale = scale
         self.bounds = tuple(bounds)
         self.per_worker = per_worker
+        self.per_storage = per_storage
         self._other = other
         self.limits = [round(bound * scale) for bound in bounds]
         """The bounds in table units."""
@@ -65,23 +74,32 @@ class Instrument:
         self._rows: dict[tuple[str, ...], int] = {}
 
     def lay_out(self, first: int) -> int:
-        """Assign rows to each series, beginning with `first`; returns the first row after them."""
+        """Assign rows to each series, beginning with `first`; returns the first row after them. The rows of a
+        storage are together, and its number times `rows_of_storage` behind those of the first one."""
         for number, values in enumerate(self.series):
             self._rows[values] = first + number * self.width
-        return first + len(self.series) * self.width
+        return first + self.rows_of_storage * (MOST_STORAGES if self.per_storage else 1)
+
+    @property
+    def rows_of_storage(self) -> int:
+        """Number of rows of all series, of one storage."""
+        return len(self.series) * self.width
 
     @property
     def full_name(self) -> str:
         """The name as Prometheus shows it."""
         return f"{self.name}_total" if self.kind is InstrumentKind.COUNTER else self.name
 
-    def row(self, *values: str) -> int:
-        """The row of a series, by the values of its labels.
+    def row(self, *values: str, storage: int = 0) -> int:
+        """The row of a series, by the values of its labels; with `per_storage` without that of the storage,
+        whose number is `storage` (`Metrics.number_of`).
 
         Raises KeyError: if the values are not declared and there is no `other` series.
         """
         row = self._rows.get(values)
-        return self._rows[self._other if self._other is not None else values] if row is None else row
+        if row is None:
+            row = self._rows[self._other if self._other is not None else values]
+        return row + storage * self.rows_of_storage if storage else row
 
 
 @dataclass(frozen=True, slots=True)

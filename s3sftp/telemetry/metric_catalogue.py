@@ -7,6 +7,9 @@
     row 13     s3sftp_connections_total{result="refused"}
     …          histogram: a row for each bucket, one for values beyond, one for the sum
 
+A metric of requests to S3 has its rows once for each of `MOST_STORAGES` storages, whose names are those of
+the configuration.
+
 Every series is declared, so clients cannot create more of them. Each has a row in `SharedCounters`, so
 several processes count together without a lock, and the metric's value is the sum. The numbers are integers:
 seconds are counted in microseconds. docs/metrics.md is generated from this module.
@@ -327,18 +330,21 @@ S3_REQUESTS = Instrument(
     " `no_answer`: no valid answer came, or nobody waited for it any more.",
     ("api", "result"),
     product(S3_APIS, S3_RESULTS),
+    per_storage=True,
 )
 S3_RETRIES = Instrument(
     MetricGroup.STORAGE,
     InstrumentKind.COUNTER,
     "s3sftp_s3_retries",
     "Those of the requests that repeat or continue an earlier one.",
+    per_storage=True,
 )
 S3_THROTTLES = Instrument(
     MetricGroup.STORAGE,
     InstrumentKind.COUNTER,
     "s3sftp_s3_throttles",
     "Those of the requests that were answered with a demand to slow down.",
+    per_storage=True,
 )
 S3_COST = Instrument(
     MetricGroup.STORAGE,
@@ -347,6 +353,7 @@ S3_COST = Instrument(
     "An estimate of what the requests cost, by the list prices of S3 Standard in us-east-1; without transfer"
     " and storage.",
     unit="dollars",
+    per_storage=True,
 )
 
 CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Instrument))

@@ -48,6 +48,18 @@ mock_resource "aws_ecs_task_definition" {
   }
 }
 
+mock_resource "aws_dynamodb_table" {
+  defaults = {
+    arn = "arn:aws:dynamodb:eu-central-1:111122223333:table/sftp-users"
+  }
+}
+
+mock_data "aws_region" {
+  defaults = {
+    region = "eu-central-1"
+  }
+}
+
 mock_data "aws_caller_identity" {
   defaults = {
     account_id = "111122223333"

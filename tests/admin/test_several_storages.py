@@ -12,6 +12,7 @@ from tests.admin.admin_client import admin_port_of, ask, until
 from tests.admin.admin_servers import connect, serving
 from tests.cli.command_process import s3sftp
 from tests.support.fault_proxy import FaultProxy
+from tests.support.parsed_metrics import Numbers
 from tests.support.server import Groups, Server
 
 
@@ -96,3 +97,16 @@ async def test_the_command_check_probes_every_storage_and_names_it(
     failed = [line for line in done.stdout.splitlines() if line.startswith("failed")]
     assert failed
     assert all("archive: " in line for line in failed)
+
+
+async def test_metrics_of_two_workers_tell_storages_apart(store: Store, bucket: str, tmp_path: Path) -> None:
+    options = {**of_archive(store, bucket), "s3": {"prefix": "main/"}}
+    async with serving(tmp_path, store, bucket, 2, options) as server:
+        for _ in range(3):
+            async with await connect(server) as connection, connection.start_sftp_client() as sftp:
+                await sftp.put(__file__, "/archive/f")
+        numbers = Numbers((await ask(admin_port_of(server), "/metrics")).body)
+        assert numbers("s3_requests_total", storage="archive", api="PutObject", result="ok") == 3
+        assert numbers("s3_requests_total", storage="_s3", api="PutObject") == 0
+        assert numbers("s3_cost_dollars_total", storage="archive") >= 0.005 / 1000 * 3
+        assert numbers("s3_throttles_total", storage="archive") == 0

@@ -13,6 +13,7 @@ from s3sftp.auth.aws import SecretsManagerOptions
 from s3sftp.auth.aws.dynamodb import plain_value
 from s3sftp.auth.aws.records import PlainPassword, RecordReader, StoredUser
 from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes
+from s3sftp.backends import MountRole
 
 KEYS = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(2)]
 LINES = [key.export_public_key().decode().strip() for key in KEYS]
@@ -109,6 +110,12 @@ def test_without_a_role_nobody_gets_in_as_at_aws(role: str | None) -> None:
 def test_a_role_and_a_policy_are_refused_unless_they_may_be_ignored() -> None:
     assert 'secrets_manager.role = "ignore"' in problem(AWS_FORM, role="refuse")
     assert 'secrets_manager.policy = "ignore"' in problem({**AWS_FORM, "Policy": "{}"}, policy="refuse")
+
+
+def test_a_role_is_assumed_if_the_operator_says_so() -> None:
+    found = read(AWS_FORM, role="assume").account
+    assert found is not None
+    assert [mount.role for mount in found.identity.mounts] == [MountRole(ROLE)]
 
 
 @pytest.mark.parametrize("password", ["", None])

@@ -15,6 +15,7 @@ from s3sftp.auth.hook import HookOptions
 from s3sftp.auth.hook.answers import AnswerReader
 from s3sftp.auth.hook.requests import Question
 from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes
+from s3sftp.backends import MountRole
 from s3sftp.fs import Mount, VirtualPath
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -145,6 +146,62 @@ def test_a_home_directory_that_is_none_is_refused_with_the_reason(home: str, exp
 def test_a_role_is_refused_unless_the_operator_says_that_it_may_be_ignored() -> None:
     answer = {"Role": ROLE, "HomeDirectory": "/amzn-s3-demo-bucket/bob"}
     assert 'hook.role = "ignore"' in problem(answer, HookOptions(url=URL))
+
+
+ASSUMING = HookOptions(url=URL, role="assume", policy="ignore")
+ALLOWING = replace(HOME, roles={"": ["arn:aws:iam::123456789012:role/transfer-*"]})
+
+
+def test_a_role_is_assumed_for_the_whole_home_directory_if_the_operator_says_so() -> None:
+    found = account({"Role": ROLE, "HomeDirectory": "/amzn-s3-demo-bucket/bob"}, ASSUMING, ALLOWING)
+    assert found is not None
+    assert found.identity.prefix is None
+    assert found.identity.mounts == (Mount("/", "bob/", role=MountRole(ROLE)),)
+
+
+def test_a_role_is_assumed_for_every_logical_directory() -> None:
+    home = replace(ALLOWING, storages={"archive": ("old", "")}, roles={"": [ROLE], "archive": [ROLE]})
+    answer = logical(
+        {"Entry": "/", "Target": "/amzn-s3-demo-bucket/bob"},
+        {"Entry": "/old", "Target": "/old/bob"},
+        {"Entry": "/f.csv", "Target": "/amzn-s3-demo-bucket/shared/f.csv", "Type": "FILE"},
+    )
+    found = account(answer, ASSUMING, home)
+    assert found is not None
+    tree = found.identity.tree()
+    assert {(mount.path.text, mount.place.storage) for mount in tree.mounted} == {
+        ("/", ""),
+        ("/old", "archive"),
+        ("/f.csv", ""),
+    }
+    assert {mount.role for mount in tree.mounted} == {MountRole(ROLE)}
+
+
+@pytest.mark.parametrize(
+    ("role", "home", "said"),
+    [
+        (ROLE, HOME, None),
+        (ROLE, replace(HOME, roles={"": []}), "s3.mount_roles does not have this role"),
+        ("arn:aws:iam::123456789012:role/admin", ALLOWING, "s3.mount_roles does not have this role"),
+        ("transfer-access-role", ALLOWING, "Role: should be the ARN of a role"),
+        ("arn:aws:iam::123456789012:role/transfer-{user}", ALLOWING, "Role: should be the ARN of a role"),
+    ],
+)
+def test_a_role_that_is_not_for_mounts_is_refused(role: str, home: UserHomes, said: str | None) -> None:
+    answer = {"Role": role, "HomeDirectory": "/amzn-s3-demo-bucket/bob"}
+    if said is None:  # storages that are no buckets of this server refuse at the session
+        assert account(answer, ASSUMING, home) is not None
+    else:
+        assert said in problem(answer, ASSUMING, home)
+
+
+def test_a_mount_of_our_own_form_may_have_a_role_that_the_storage_allows() -> None:
+    mount = {"prefix": "in/{user}/", "role_arn": ROLE, "external_id": "{user}-7f3c"}
+    answer = {"authenticated": True, "user": {"mounts": {"/in": mount}}}
+    found = account(answer, home=ALLOWING)
+    assert found is not None
+    assert found.identity.mounts == (Mount("/in", "in/bob/", role=MountRole(ROLE, "bob-7f3c")),)
+    assert "mount_roles does not have this role" in problem(answer, home=replace(HOME, roles={"": []}))
 
 
 def test_a_policy_is_refused_unless_the_operator_says_that_it_may_be_ignored() -> None:

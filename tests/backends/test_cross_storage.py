@@ -196,7 +196,7 @@ async def test_between_buckets_of_one_store_the_store_copies(store: Store, size:
     data = b"x" * size
     async with two_buckets(store, store, copy_part_bytes=5 << 20) as (router, left, right):
         await put(router, HERE, data, 12345.0)
-        assert copies_inside(router, HERE, THERE)
+        assert copies_inside(router, HERE, THERE, ME)
         with charging(Costs()) as costs:
             await router.rename(HERE, THERE, ME, overwrite=True)
         assert costs.requests[api] >= 1
@@ -227,7 +227,7 @@ async def test_to_another_store_the_server_copies(store: Store, moto: Store) -> 
     data = b"y" * (12 << 20)
     async with two_buckets(store, moto) as (router, left, right):
         await put(router, HERE, data, 12345.0)
-        assert not copies_inside(router, HERE, THERE)
+        assert not copies_inside(router, HERE, THERE, ME)
         await router.rename(HERE, THERE, ME, overwrite=False)
         assert await router.read_file(THERE, ME) == data
         assert (await router.file_info(THERE, ME)).mtime == 12345.0

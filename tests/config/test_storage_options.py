@@ -13,7 +13,8 @@ from s3sftp.app.config_reload import ConfigReloader
 from s3sftp.app.descriptor_limit import storage_descriptors
 from s3sftp.app.options import load_configuration, load_options
 from s3sftp.app.worker_options import worker_share
-from s3sftp.auth import Accounts
+from s3sftp.auth import Accounts, account_from_line, account_to_line
+from s3sftp.backends import MountRole
 from s3sftp.config import SourceFiles, from_toml
 from s3sftp.errors import ConfigurationError
 from tests.support.logs import capture_events
@@ -162,6 +163,75 @@ def test_a_user_with_more_mounts_than_a_session_policy_holds_is_named(tmp_path: 
     assert "users.acme: the session policy for [storages.archive] has" in said
     assert "STS takes 2048" in said
     assert load_options(written(tmp_path, ARCHIVE + role + "".join(mounts[:2])), {}).storages
+
+
+ROLES = 'mount_roles = ["arn:aws:iam::210987654321:role/partner-*"]\n'
+OF_A_ROLE = 'role_arn = "arn:aws:iam::210987654321:role/partner-{user}"\nexternal_id = "{user}-7f3c"\n'
+
+
+def test_a_mount_has_the_role_that_it_names_with_the_user_s_name(tmp_path: Path) -> None:
+    file = written(tmp_path, ARCHIVE + ROLES + MOUNT + OF_A_ROLE)
+    configuration = load_configuration(from_toml(file), {}, (), SourceFiles())
+    account = configuration.logins.accounts["acme"]
+    (mount,) = account.identity.mounts
+    assert mount.role == MountRole("arn:aws:iam::210987654321:role/partner-acme", "acme-7f3c")
+    assert account_from_line(account_to_line("acme", account)) == ("acme", account), "workers get it whole"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (ARCHIVE + MOUNT + OF_A_ROLE, "storages.archive.mount_roles does not have this role"),
+        (ARCHIVE + ROLES + MOUNT + 'role_arn = "partner"\n', "should be the ARN of a role"),
+        (ARCHIVE + ROLES + MOUNT + 'external_id = "7f3c"\n', "external_id needs role_arn"),
+        (ARCHIVE + ROLES + MOUNT + OF_A_ROLE.replace("7f3c", "7 3c"), "should be 2 to 1224 letters"),
+        (MOUNT.replace('storage = "archive"\n', OF_A_ROLE), "s3.mount_roles does not have this role"),
+    ],
+)
+def test_a_role_that_a_mount_cannot_have_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    said = problems(tmp_path, text)
+    assert problem in said
+    assert "users.acme.mounts." in said
+
+
+def test_a_role_that_its_storage_does_not_allow_is_named_with_file_and_line(tmp_path: Path) -> None:
+    said = problems(tmp_path, ARCHIVE + MOUNT + OF_A_ROLE)
+    assert "users.acme.mounts.'/old' (" in said
+    assert "s3sftp.toml, line" in said
+
+
+def test_a_role_with_more_mounts_than_a_session_policy_holds_is_named(tmp_path: Path) -> None:
+    mounts = [
+        f'[users.acme.mounts."/m{number}"]\nprefix = "partners/acme/{number:040}/"\nstorage = "archive"\n'
+        for number in range(20)
+    ]
+    assert load_options(written(tmp_path, ARCHIVE + ROLES + "".join(mounts)), {}).users
+    said = problems(tmp_path, ARCHIVE + ROLES + OF_A_ROLE.join([*mounts, ""]))
+    assert "session policy for arn:aws:iam::210987654321:role/partner-acme has" in said
+
+
+async def test_a_reload_with_a_role_that_the_running_server_does_not_assume_changes_nobody(
+    tmp_path: Path,
+) -> None:
+    file = written(tmp_path, ARCHIVE)
+    sources = SourceFiles()
+    sources.note(file)
+    applied: list[Accounts] = []
+
+    def read(sources: SourceFiles):  # type: ignore[no-untyped-def]
+        sources.note(file)
+        return load_configuration(from_toml(file), {}, (), sources)
+
+    async def apply(accounts: Accounts) -> None:
+        applied.append(accounts)
+
+    reloading = ConfigReloader(read, read(sources), sources, apply)
+    written(tmp_path, ARCHIVE + ROLES + MOUNT + OF_A_ROLE)
+    with capture_events() as events:
+        await reloading._reload(asked=True)
+    (failed,) = [event for event in events if event["event"] == "config.reload_failed"]
+    assert "mount_roles does not have this role in the running server; restart it" in failed["problem"]
+    assert applied == []
 
 
 def test_the_configurations_of_the_page_are_taken(tmp_path: Path) -> None:

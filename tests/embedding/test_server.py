@@ -23,7 +23,7 @@ import pytest
 
 import s3sftp
 from s3sftp import AuthOptions, Committed, Identity, Server, StaticUsers, Subscriber
-from s3sftp.backends import Place
+from s3sftp.backends import MountRole, Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.service import Mailbox, serve
 from s3sftp.errors import ConfigurationError, StorageFailure
@@ -507,6 +507,22 @@ class Mounted(StaticUsers):
         found = await super().by_password(user, password, address)
         mounts = (Mount("/here", "a/"), Mount("/there", "a/", storage="archive"))
         return found and replace(found, prefix=None, mounts=mounts)
+
+
+class WithRole(StaticUsers):
+    """Alice, with a mount that has a role."""
+
+    async def by_password(self, user: str, password: str, address: str) -> Identity | None:
+        found = await super().by_password(user, password, address)
+        role = MountRole("arn:aws:iam::123456789012:role/sftp")
+        return found and replace(found, prefix=None, mounts=(Mount("/here", "a/", role=role),))
+
+
+async def test_a_mount_with_a_role_in_a_storage_that_assumes_none_opens_no_session() -> None:
+    backend = MemoryBackend({"a/f": b"of a storage without roles"})
+    async with server_of(backend, auth=WithRole({"alice": PASSWORD})) as server:
+        done = await openssh(server.port, "get /here/f /dev/null")
+    assert done.status != 0
 
 
 async def test_several_storages_are_one_tree_and_events_name_them() -> None:

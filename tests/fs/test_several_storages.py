@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3sftp.auth import Identity
-from s3sftp.backends import Place, Session
+from s3sftp.backends import MountRole, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import Busy, ConfigurationError, NotFound, OtherStorage, PermissionDenied
 from s3sftp.fs import (
@@ -85,6 +85,20 @@ async def test_an_open_file_is_not_moved_to_another_storage_and_is_stored_where_
     assert (left.objects.keys(), right.objects.keys()) == ({b"acme/f"}, set())
     await files.rename(path("/here/f"), path("/there/f"), overwrite=True)
     assert (left.objects.keys(), right.objects.keys()) == (set(), {b"acme/f"})
+
+
+async def test_an_open_file_is_not_moved_to_a_mount_with_another_role() -> None:
+    store = MemoryBackend(chunk_bytes=64)
+    role = MountRole("arn:aws:iam::123456789012:role/sftp")
+    mounts = Mounts.of(None, mounts=(Mount("/here", "a/"), Mount("/there", "b/", role=role)))
+    session = Session("acme", grants=mounts.grants())
+    files = FileSystem(OpenStorage(store, FileOptions()), mounts, session)
+    upload = await files.open_writer(path("/here/f"), NEW)
+    await upload.write(0, b"data")
+    with pytest.raises(Busy):
+        await files.rename(path("/here/f"), path("/there/f"), overwrite=True)
+    await upload.close()
+    assert store.objects.keys() == {b"a/f"}
 
 
 async def test_an_open_file_moves_along_inside_a_named_storage() -> None:

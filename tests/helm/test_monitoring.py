@@ -56,7 +56,7 @@ def _values_of(name: str, label: str) -> set[str]:
     (instrument,) = (
         each for each in CATALOGUE if name in {f"{each.name}{suffix}" for suffix in _OF_KIND[each.kind]}
     )
-    index = instrument.labels.index(label)
+    index = instrument.labels_of_series.index(label)
     return {series[index] for series in instrument.series}
 
 
@@ -134,6 +134,10 @@ def test_alerts_fire_when_they_should_and_not_before(rendered: Chart, tmp_path: 
             {"series": f'{name},result="committed",reason="closed"}}', "values": f"0+{100 - share}x60"},
         ]
 
+    def answered(storage: str, result: str, rate: int) -> dict[str, str]:
+        labels_of_one = f'{labels},storage="{storage}",api="PutObject",result="{result}"'
+        return {"series": f"s3sftp_s3_requests_total{{{labels_of_one}}}", "values": f"0+{rate}x60"}
+
     def case(name: str, at: str, series: list[dict[str, str]], fires: bool) -> dict[str, Any]:
         rule = next(rule for rule in rules(rendered) if rule["alert"] == name)
         # of alerts that are for the whole release the pod is not said
@@ -142,7 +146,11 @@ def test_alerts_fire_when_they_should_and_not_before(rendered: Chart, tmp_path: 
             if name in ("S3sftpUploadsFail", "S3sftpNoPodReady")
             else dict(re.findall(r'(\w+)="([^"]*)"', labels))
         )
-        summary = rule["annotations"]["summary"].replace("{{ $labels.pod }}", given.get("pod", ""))
+        if name == "S3sftpStoreErrors":
+            given = {"namespace": "partners", "storage": "archive"}
+        summary = rule["annotations"]["summary"]
+        for label, value in given.items():
+            summary = summary.replace(f"{{{{ $labels.{label} }}}}", value)
         alert = {
             "exp_labels": {**given, **rule["labels"]},
             "exp_annotations": rule["annotations"] | {"summary": summary},
@@ -170,6 +178,22 @@ def test_alerts_fire_when_they_should_and_not_before(rendered: Chart, tmp_path: 
         case("S3sftpWorkersMissing", "20m", [*missing, {"series": ready, "values": "0+0x30"}], False),
         case("S3sftpUploadsFail", "30m", failed(10), True),
         case("S3sftpUploadsFail", "30m", failed(2), False),
+        case(
+            "S3sftpStoreErrors",
+            "30m",
+            [
+                answered("_s3", "ok", 100_000),  # a storage that works hides none that does not
+                answered("archive", "ok", 90),
+                answered("archive", "server_error", 10),
+            ],
+            True,
+        ),
+        case(
+            "S3sftpStoreErrors",
+            "30m",
+            [answered("archive", "ok", 98), answered("archive", "no_answer", 2)],
+            False,
+        ),
         case("S3sftpUploadsFail", "12m", [failed(10)[0] | {"values": alone}], False),
     ]
     file = tmp_path / "tests.yaml"

@@ -11,7 +11,7 @@ from botocore import exceptions as boto
 
 from s3sftp import errors
 from s3sftp.backends.s3.errors import classify
-from s3sftp.backends.s3.request_metrics import result_of
+from s3sftp.backends.s3.request_metrics import S3RequestMetrics, result_of
 from s3sftp.fs import FailureReason
 from s3sftp.fs.transfer_record import FAILURES
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
@@ -20,7 +20,7 @@ from s3sftp.sftp.extensions import ANNOUNCED
 from s3sftp.sftp.request_metrics import operation_of, operation_of_packet
 from s3sftp.sftp.status import Status
 from s3sftp.telemetry import metric_catalogue
-from s3sftp.telemetry.instrument import InstrumentKind
+from s3sftp.telemetry.instrument import MOST_STORAGES, InstrumentKind
 from s3sftp.telemetry.metric_catalogue import CATALOGUE, OPERATIONS, ROWS, S3_APIS, S3_RESULTS
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.periodic_gauges import WindowMaximum
@@ -50,10 +50,10 @@ PROMISED = {
     "open_handles": "kind",
     "buffered_bytes": "",
     "buffer_limit_bytes": "",
-    "s3_requests_total": "api result",
-    "s3_retries_total": "",
-    "s3_throttles_total": "",
-    "s3_cost_dollars_total": "",
+    "s3_requests_total": "storage api result",
+    "s3_retries_total": "storage",
+    "s3_throttles_total": "storage",
+    "s3_cost_dollars_total": "storage",
     "transfers_total": "direction result reason",
     "event_loop_lag_seconds": "worker",
     "workers": "",
@@ -76,7 +76,12 @@ def test_promtool_finds_nothing() -> None:
 
 
 def test_every_series_has_rows_of_its_own() -> None:
-    spans = sorted((each.row(*values), each.width) for each in CATALOGUE for values in each.series)
+    spans = sorted(
+        (each.row(*values, storage=number), each.width)
+        for each in CATALOGUE
+        for number in range(MOST_STORAGES if each.per_storage else 1)
+        for values in each.series
+    )
     assert all(start + width == following for (start, width), (following, _) in pairwise(spans))
     assert spans[0][0] == 0
     assert sum(spans[-1]) == ROWS
@@ -231,6 +236,41 @@ def test_requests_have_their_price_and_those_that_the_store_failed_are_free() ->
     ):
         metrics.add(metric_catalogue.S3_REQUESTS.row(api, result), count)
     assert of(metrics)("s3_cost_dollars_total") == pytest.approx(0.0054)
+
+
+def test_requests_and_their_cost_are_told_apart_by_storage_and_add_up() -> None:
+    names = ("", "archive", "partner")
+    metrics = Metrics(storages=names)
+    for name, count in zip(names, (1000, 2000, 4000), strict=True):
+        counted = S3RequestMetrics(metrics, name)
+        for at in range(count // 1000):
+            counted.ended("PutObject", None, retry=at > 0)
+        metrics.add(
+            metric_catalogue.S3_REQUESTS.row("PutObject", "ok", storage=metrics.number_of(name)), count
+        )
+        metrics.add(metric_catalogue.S3_THROTTLES.row(storage=metrics.number_of(name)), count)
+    said = of(metrics)
+    assert [said("s3_requests_total", storage=name) for name in ("_s3", "archive", "partner")] == [
+        *(1001, 2002, 4004),
+    ]
+    assert [said("s3_retries_total", storage=name) for name in ("_s3", "archive", "partner")] == [0, 1, 3]
+    assert said("s3_throttles_total", storage="partner") == 4000
+    assert said("s3_cost_dollars_total", storage="archive") == pytest.approx(0.01001)
+    assert said("s3_cost_dollars_total") == pytest.approx(0.035035)
+
+
+def test_storages_that_are_too_many_are_counted_together() -> None:
+    names = ("", *(f"s{number}" for number in range(50)))
+    metrics = Metrics(storages=names)
+    for name in names:
+        S3RequestMetrics(metrics, name).ended("PutObject", None, retry=False)
+    said = of(metrics)
+    retries = [labels for metric, labels in said.samples if metric == "s3sftp_s3_retries_total"]
+    found = {dict(labels)["storage"] for labels in retries}
+    assert found == {"_s3", *(f"s{number}" for number in range(30)), "_others"}
+    assert said("s3_requests_total", storage="s29") == 1
+    assert said("s3_requests_total", storage="_others") == 20
+    assert said("s3_requests_total") == 51
 
 
 def test_what_is_observed_is_asked_for_when_it_is_read() -> None:

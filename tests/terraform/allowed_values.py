@@ -40,6 +40,10 @@ VALUES: dict[str, dict[str, Any]] = {
         "rule.destination.access_control_translation.owner": {"Destination"},
     },
     "aws_iam_role": {"max_session_duration": range(3600, 43201)},
+    "aws_dynamodb_table": {
+        "billing_mode": {"PAY_PER_REQUEST", "PROVISIONED"},
+        "attribute.type": {"S", "N", "B"},
+    },
     "aws_eip": {"domain": {"vpc"}},
     "aws_lb": {
         "load_balancer_type": {"application", "gateway", "network"},

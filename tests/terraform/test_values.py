@@ -27,6 +27,9 @@ def test_the_table_has_no_line_that_nothing_is_compared_with(terraform: Terrafor
         ("modules/bucket", "everything_asked_for"),
         ("modules/access", "by_pod_identity_with_everything"),
         ("modules/network", "a_load_balancer"),
+        ("modules/users", "everything_asked_for"),
+        ("modules/mount-role", "everything_asked_for"),
+        ("modules/shared-state", "everything_asked_for"),
     ],
 )
 def test_all_that_can_have_tags_has_those_that_were_asked_for(

@@ -54,11 +54,13 @@ class AwsOptions(AwsServiceOptions):
     cache_time: Duration = timedelta(0)
     """How long a user that was found is remembered. For so long changes of the user have no effect on
     logins. Plain text passwords are remembered only as a keyed hash. 0: every login asks the service."""
-    role: Literal["refuse", "ignore"] = "refuse"
-    """What to do with a `Role`. The server uses its own credentials and assumes no role. `refuse`: refuse the
-    login. `ignore`: accept it; access is limited by the home directory alone."""
+    role: Literal["refuse", "ignore", "assume"] = "refuse"
+    """What to do with a `Role`. `refuse`: refuse the login. `ignore`: accept it, with the server's
+    own credentials; access is limited by the home directory alone. `assume`: assume the role for everything
+    that the user does, within the home directory; the storage's `mount_roles` have to allow it."""
     policy: Literal["refuse", "ignore"] = "refuse"
-    """The same for a `Policy`, which limits the rights of the role."""
+    """What to do with a `Policy`, which limits the rights of the role further, and which the server does not
+    apply. `refuse`: refuse the login. `ignore`: accept it."""
     bucket: str = ""
     """The bucket that `HomeDirectory` and `HomeDirectoryDetails` name. Default: `s3.bucket`."""
     max_failures: int = Field(default=5, ge=1, le=1000)

@@ -37,11 +37,14 @@ class HookOptions(Options):
     """How long an accepted login is remembered, so that the hook is not asked again for the same user,
     address and password, or for the user's keys. For so long a user whom the hook has blocked may still log
     in. Passwords are remembered only as a keyed hash. 0: every login asks the hook."""
-    role: Literal["refuse", "ignore"] = "refuse"
-    """What to do with a `Role` in an answer. The server uses its own credentials and assumes no role.
-    `refuse`: refuse the login. `ignore`: accept it; access is limited by the home directory alone."""
+    role: Literal["refuse", "ignore", "assume"] = "refuse"
+    """What to do with a `Role` in an answer. `refuse`: refuse the login. `ignore`: accept it, with the
+    server's own credentials; access is limited by the home directory alone. `assume`: assume the role for
+    everything that the user does, within the home directory; the storage's `mount_roles` have to allow it.
+    """
     policy: Literal["refuse", "ignore"] = "refuse"
-    """The same for a `Policy`, which limits the rights of the role."""
+    """What to do with a `Policy`, which limits the rights of the role further, and which the server does not
+    apply. `refuse`: refuse the login. `ignore`: accept it."""
     bucket: str = ""
     """The bucket that answers name in `HomeDirectory` and `HomeDirectoryDetails`. Default: `s3.bucket`."""
     ca_file: LocalPath | None = None

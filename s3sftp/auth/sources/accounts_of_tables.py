@@ -7,6 +7,7 @@ from typing import Any
 
 from s3sftp.auth.accounts import Account, BadKey, read_logins
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.mount_roles import refused_roles
 from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes
 from s3sftp.auth.user_options import UserOptions
 from s3sftp.config import read_table
@@ -38,6 +39,8 @@ def _require_usable(identity: Identity, home: UserHomes) -> None:
     for mount in identity.mounts:
         if mount.storage and mount.storage not in home.storages:
             raise AnswerProblem(f"mount {mount.path!r}: there is no storage {mount.storage!r}")
+    for path, problem in refused_roles(identity.mounts, home.roles):
+        raise AnswerProblem(f"mount {path!r}: {problem}")
     try:
         identity.tree()
     except ConfigurationError as error:

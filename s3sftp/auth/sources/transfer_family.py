@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from s3sftp.auth.mount_roles import MountRoles
+from s3sftp.backends.mount_role import role_problem
 from s3sftp.config.problems import describe
 
 
@@ -22,10 +24,10 @@ class AnswerProblem(Exception):
 
 
 class GrantOptions(Protocol):
-    """What to do with limits that the server does not enforce: options of a source."""
+    """What to do with limits that the server does not enforce by itself: options of a source."""
 
     @property
-    def role(self) -> Literal["refuse", "ignore"]:
+    def role(self) -> Literal["refuse", "ignore", "assume"]:
         """For a `Role`."""
 
     @property
@@ -45,6 +47,8 @@ class UserHomes:
     """A directory at the top of the storage that no user may have; empty if there is none."""
     storages: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     """Bucket and prefix of the further storages, by name."""
+    roles: MountRoles = field(default_factory=lambda: MappingProxyType({}))
+    """The roles that mounts in each storage may have."""
 
     def place_of(self, path: str, *, file: bool = False) -> dict[str, str]:
         """The options `prefix` and, unless it is the storage without a name, `storage` of a mount for a path
@@ -142,14 +146,27 @@ def table_of(
     if not fields.Role.strip():
         return None
     _refuse_what_is_not_honoured(fields, options, group)
-    return {**_tree(fields, home), "authorized_keys": fields.PublicKeys}
+    tree = _tree(fields, home)
+    if options.role == "assume":
+        tree = _with_role(tree, fields.Role)
+    return {**tree, "authorized_keys": fields.PublicKeys}
+
+
+def _with_role(tree: Mapping[str, Any], role: str) -> Mapping[str, Any]:
+    """The tree as mounts that are all reached with the role."""
+    if (problem := role_problem(role)) is not None:
+        raise AnswerProblem(f"Role: {problem}")
+    mounts = dict(tree.get("mounts", {}))
+    if "prefix" in tree:
+        mounts["/"] = {"prefix": tree["prefix"]}
+    return {"mounts": {path: {**mount, "role_arn": role} for path, mount in mounts.items()}}
 
 
 def _refuse_what_is_not_honoured(fields: _Answer, options: GrantOptions, group: str) -> None:
     if options.role == "refuse":
         raise AnswerProblem(
-            f'it has a Role, and the server assumes no roles: {group}.role = "ignore" accepts such logins,'
-            " with the server's own credentials"
+            f'it has a Role: {group}.role = "assume" has the server assume it, and {group}.role = "ignore"'
+            " accepts such logins with the server's own credentials"
         )
     if fields.Policy.strip() and options.policy == "refuse":
         raise AnswerProblem(

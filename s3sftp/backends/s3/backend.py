@@ -68,7 +68,8 @@ class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one, as a backend.
 
     `state_dir` holds the journal of unfinished uploads with `journal = "disk"`. `metrics` counts all
-    requests. Through `shared` the workers of a server share what they learn about the bucket.
+    requests, by the name of the `storage`. Through `shared` the workers of a server share what they learn
+    about the bucket.
     """
 
     name = "s3"
@@ -80,12 +81,18 @@ class S3Backend(CompleteBackend):
         state_dir: Path | None = None,
         metrics: Metrics | None = None,
         shared: WorkerTables | None = None,
+        *,
+        storage: str = "",
     ) -> None:
         shared = shared or WorkerTables.of()
         self.options = options
         self.keeps_modes, self.keeps_times = options.keeps_modes, options.keeps_times
         self.client = S3Client(
-            options, RequestOutcomes(shared.contact), metrics=metrics, features=shared.features
+            options,
+            RequestOutcomes(shared.contact),
+            metrics=metrics,
+            features=shared.features,
+            storage=storage,
         )
         self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.client, self.journal)

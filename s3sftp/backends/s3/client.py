@@ -77,12 +77,14 @@ class S3Client:
         dice: Callable[[], float] = random.random,
         metrics: Metrics | None = None,
         features: SharedCounters | None = None,
+        storage: str = "",
     ) -> None:
+        """`storage` is the name by which metrics tell it from others."""
         self.options = options
         self.features = Features(options.lacks, features)
         self._contact = contact or RequestOutcomes()
         self._dice = dice
-        self._counts = S3RequestMetrics(metrics or Metrics())
+        self._counts = S3RequestMetrics(metrics or Metrics(), storage)
         self._retries = RetryPolicy(options.attempts)
         patience = options.metadata_timeout.total_seconds()
         self.downloads = TimedSemaphore(max(1, options.max_connections * 3 // 4), patience, "downloads")

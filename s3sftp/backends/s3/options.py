@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from s3sftp.backends.mount_role import role_pattern_problem, role_problem
 from s3sftp.backends.s3.bucket_names import bucket_name_problem, is_access_point, is_directory_bucket
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import RESERVED
@@ -66,6 +66,10 @@ class S3Options(Options):
     """Assume `role_arn` once for each user, with a session policy that allows the user's mounts in this
     storage and nothing else, so that the store itself refuses the rest. The server's own requests (journal,
     probes) are sent without such a policy."""
+    mount_roles: tuple[str, ...] = ()
+    """Roles that mounts in this storage may name as their `role_arn`: ARNs, in which `*` stands for any
+    characters of one part, such as `["arn:aws:iam::210987654321:role/partner-*"]`. Default: none, so that no
+    source of users can make the server assume a role that is not meant for it."""
     sts_endpoint_url: str | None = None
     """Address of STS, such as that of an S3-compatible store which has it. Default: AWS."""
     requester_pays: bool = False
@@ -216,11 +220,17 @@ class S3Options(Options):
     @field_validator("role_arn")
     @classmethod
     def _role_is_one(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(
-            r"arn:[a-z0-9-]+:iam:[^:]*:[^:]*:role/[\w+=,.@/-]{1,512}", value
-        ):
-            raise ValueError("should be the ARN of a role, like 'arn:aws:iam::123456789012:role/sftp'")
+        if value is not None and (problem := role_problem(value)) is not None:
+            raise ValueError(problem)
         return value
+
+    @field_validator("mount_roles")
+    @classmethod
+    def _mount_roles_are_some(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if (problem := role_pattern_problem(value)) is not None:
+                raise ValueError(problem)
+        return values
 
     @field_validator("metadata")
     @classmethod
@@ -250,11 +260,15 @@ class S3Options(Options):
             raise ValueError(f"part_bytes should be at least min_part_bytes ({self.min_part_bytes})")
         if self.copy_part_bytes < self.min_part_bytes:
             raise ValueError(f"copy_part_bytes should be at least min_part_bytes ({self.min_part_bytes})")
-        for name in ("external_id", "sts_endpoint_url"):
-            if getattr(self, name) is not None and self.role_arn is None:
-                raise ValueError(f"{name} needs role_arn")
-        if self.session_policies and (problem := self._policies_problem) is not None:
-            raise ValueError(f"session_policies {problem}")
+        if self.external_id is not None and self.role_arn is None:
+            raise ValueError("external_id needs role_arn")
+        if self.sts_endpoint_url is not None and not self.assumes_roles:
+            raise ValueError("sts_endpoint_url needs role_arn or mount_roles")
+        if self.session_policies and self.role_arn is None:
+            raise ValueError("session_policies needs role_arn")
+        for name in ("session_policies", "mount_roles"):
+            if getattr(self, name) and (problem := self._policies_problem) is not None:
+                raise ValueError(f"{name} {problem}")
         if (
             self.sts_endpoint_url is not None
             and is_exposed(self.sts_endpoint_url)
@@ -274,10 +288,18 @@ class S3Options(Options):
         return self.times == "kept"
 
     @property
+    def assumes_roles(self) -> bool:
+        """Whether any request is signed with the credentials of a role."""
+        return self.role_arn is not None or bool(self.mount_roles)
+
+    @property
+    def has_user_sessions(self) -> bool:
+        """Whether what users do may need credentials other than the server's own."""
+        return self.session_policies or bool(self.mount_roles)
+
+    @property
     def _policies_problem(self) -> str | None:
         """Why there can be no session policies for this bucket."""
-        if self.role_arn is None:
-            return "needs role_arn"
         if self.bucket.endswith("-s3alias"):
             return "needs the ARN of the access point instead of its alias"
         if is_directory_bucket(self.bucket):
@@ -298,6 +320,7 @@ _ACCESS = (
     "role_arn",
     "external_id",
     "session_policies",
+    "mount_roles",
 )
 
 

@@ -1,8 +1,10 @@
-"""Makes the session policy of a user: the prefixes of the mounts, and what may be done there. Pure.
+"""Makes the session policies of a user: the prefixes of the mounts, and what may be done there. Pure.
 
     every mount                             read, and list its prefix: the server has to know what exists
     with delete, rmdir or rename            remove too
     with any right that stores something    store and remove too: a rename is a copy and a removal
+
+Mounts with roles of their own have a policy for each role: it is about the mounts with this role alone.
 
 Finer rights, name patterns and sizes are the server's own business: an upload by a user who may neither read
 nor list still takes requests that do.
@@ -15,10 +17,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from s3sftp.backends.contract import Grant
+from s3sftp.backends.mount_role import MountRole
 from s3sftp.backends.s3.bucket_names import is_arn
 from s3sftp.backends.s3.credentials.user_scope import UserScope
 from s3sftp.backends.s3.keys import KeyMapping
@@ -39,9 +42,20 @@ _REMOVE: Final = ("s3:DeleteObject",)
 _SPECIAL: Final = re.compile(r"[*?$]")
 
 
-def user_scope(user: str, grants: Sequence[Grant], options: S3Options, keys: KeyMapping) -> UserScope:
-    """What the role is assumed with for a user with these grants, all in this storage."""
-    return UserScope(session_name(user), session_policy(grants, options, keys))
+def user_scopes(
+    user: str, grants: Sequence[Grant], options: S3Options, keys: KeyMapping
+) -> Mapping[MountRole | None, UserScope | None]:
+    """What the roles are assumed with for a user with these grants, all in this storage: a scope for each
+    role that a grant has. None: requests are signed as the server's own, without a policy."""
+    by_role: dict[MountRole | None, list[Grant]] = {}
+    for grant in grants:
+        by_role.setdefault(grant.role, []).append(grant)
+    return {
+        role: UserScope(session_name(user), session_policy(here, options, keys), role)
+        if role is not None or options.session_policies
+        else None
+        for role, here in by_role.items()
+    }
 
 
 def session_name(user: str) -> str:
@@ -55,8 +69,9 @@ def session_name(user: str) -> str:
 
 
 def session_policy(grants: Sequence[Grant], options: S3Options, keys: KeyMapping) -> str:
-    """The policy, as JSON."""
-    bucket = options.bucket if is_arn(options.bucket) else f"arn:{_partition(options)}:s3:::{options.bucket}"
+    """The policy, as JSON. All grants have the same role."""
+    partition = _partition(grants[0].role.arn if grants and grants[0].role else options.role_arn)
+    bucket = options.bucket if is_arn(options.bucket) else f"arn:{partition}:s3:::{options.bucket}"
     objects = f"{bucket}/object" if is_arn(options.bucket) else bucket
 
     def files(chosen: Iterable[Grant]) -> list[str]:
@@ -88,8 +103,8 @@ def _allow(actions: Sequence[str], resources: Sequence[str]) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
 
 
-def _partition(options: S3Options) -> str:
-    partition = (options.role_arn or "").split(":")[1:2]
+def _partition(role_arn: str | None) -> str:
+    partition = (role_arn or "").split(":")[1:2]
     return partition[0] if partition and partition[0].startswith("aws") else "aws"
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from s3sftp.backends import Amount, CompleteBackend, Place, Session
+from s3sftp.backends.borders import is_across
 from s3sftp.fs.quota.counting import CountedPlace, amount_of_file
 from s3sftp.fs.quota.holds import Change, Hold
 from s3sftp.fs.quota.ledger import BEFORE_THE_COPY, QuotaLedger
@@ -64,7 +65,7 @@ class QuotaRenames:
             if not (await ask(source, session)).is_dir:
                 await self._rename_file(source, target, session, holds, overwrite=overwrite)
                 return
-            if source.storage == target.storage:
+            if not is_across(source, target, session):
                 await self._rename_directory(source, target, session, holds, overwrite=overwrite)
                 return
         await self._behind.rename(source, target, session, overwrite=overwrite)

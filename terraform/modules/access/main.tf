@@ -103,6 +103,22 @@ resource "aws_iam_role" "this" {
   })
 }
 
+resource "aws_iam_role_policy" "mounts" {
+  count = length(var.mount_role_arns) == 0 ? 0 : 1
+  name  = "roles-of-mounts"
+  role  = aws_iam_role.this.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "AssumeRolesOfMounts"
+      Effect   = "Allow"
+      Action   = ["sts:AssumeRole"]
+      Resource = var.mount_role_arns
+    }]
+  })
+}
+
 resource "aws_iam_role_policy" "this" {
   name = "files"
   role = aws_iam_role.this.id

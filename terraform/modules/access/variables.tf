@@ -109,6 +109,18 @@ variable "partner_sessions" {
   }
 }
 
+variable "mount_role_arns" {
+  description = "Roles that the server may assume for mounts: those of the module mount-role, in whatever account, or patterns of them like arn:aws:iam::111122223333:role/sftp-partner-*. The same as `mount_roles` of the storages."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.mount_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@/_-]+[A-Za-z0-9+=,.@/_*-]*$", arn))])
+    error_message = "mount_role_arns should be ARNs of roles in one account each; a * may stand for any characters behind the beginning of a name."
+  }
+}
+
 variable "permissions_boundary_arn" {
   description = "Permissions boundary of the roles."
   type        = string

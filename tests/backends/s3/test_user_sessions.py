@@ -290,7 +290,6 @@ class CountingRole(AssumableRole):
     """Gives keys that expire when the test says."""
 
     def __init__(self) -> None:
-        self.name = "a role"
         self.given = 0
         self.lifetime = timedelta(hours=1)
 
@@ -298,6 +297,9 @@ class CountingRole(AssumableRole):
         self.given += 1
         keys = ReadOnlyCredentials(f"AK{self.given}", "secret", "token")
         return AssumedCredentials(keys, datetime.now(UTC) + self.lifetime)
+
+    def name_of(self, scope: UserScope | None) -> str:
+        return "a role"
 
     async def close(self) -> None:
         pass

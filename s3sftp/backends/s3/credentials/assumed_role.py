@@ -1,9 +1,12 @@
-"""Assumes a role through STS: once for the server itself, and once for each user with a session policy.
+"""Assumes roles through STS: once for the server itself, and with a session policy for each user and role.
 
     own credentials ─► AssumeRole ───────────────────────────► the server's requests (journal, probes, health)
                        AssumeRole with the user's policy ────► the requests of that user
+                       AssumeRole of a mount's role, with
+                       a policy for the mounts that have it ─► the requests of that user in these mounts
+                    └► no role ──────────────────────────────► all other requests, if the storage has no role
 
-Each set of credentials is renewed as `renewal` says. Those of at most `MOST_SCOPES` users are kept.
+Each set of credentials is renewed as `renewal` says. At most `MOST_SCOPES` of them are kept.
 
 Source: AWS STS API Reference, AssumeRole.
 """
@@ -27,7 +30,8 @@ from s3sftp.backends.s3.http.signing import FrozenCredentials
 from s3sftp.backends.s3.options import S3Options
 
 MOST_SCOPES: Final = 1000
-"""Users whose credentials are kept. Those of others are requested again when they send a request."""
+"""Scopes (users, or their mounts with one role) whose credentials are kept. Those of others are requested
+again when they send a request."""
 _SERVER_SESSION: Final = "s3sftp"
 _DURATION_SECONDS: Final = 3600
 """The longest that AWS allows for a role that was assumed with the credentials of another role."""
@@ -50,8 +54,27 @@ class AssumedCredentials:
         return (self._expires - datetime.now(UTC)).total_seconds() < seconds
 
 
+class FixedCredentials:
+    """Keys that are never renewed, with the methods that `RoleCredentials` needs."""
+
+    generation = 0
+
+    def __init__(self, keys: FrozenCredentials) -> None:
+        self._keys = keys
+
+    async def get_frozen_credentials(self) -> FrozenCredentials:
+        return self._keys
+
+    async def renew(self, seen: int, *, doubtful: bool = False) -> bool:
+        """There are no others."""
+        return False
+
+    async def close(self) -> None:
+        pass
+
+
 class AssumableRole:
-    """The role of one storage, and a client of STS that is opened when it is first needed."""
+    """The roles of one storage, and a client of STS that is opened when it is first needed."""
 
     def __init__(self, options: S3Options, session: AioSession) -> None:
         """`session` signs the requests to STS with the server's own credentials."""
@@ -60,16 +83,27 @@ class AssumableRole:
         self._opened = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._sts: Any = None
-        self.name = f"role {options.role_arn} (s3.role_arn)"
+
+    def name_of(self, scope: UserScope | None) -> str:
+        """Which role it is, and for whom, for the log."""
+        if scope is None:
+            return f"role {self._options.role_arn} (s3.role_arn)"
+        option = f"role {self._options.role_arn} (s3.role_arn)"
+        if scope.role is not None:
+            option = f"role {scope.role.arn} (role_arn of a mount)"
+        return f"{option} as {scope.session_name}"
 
     async def assume(self, scope: UserScope | None) -> AssumedCredentials:
         """Request credentials from STS. Raises whatever botocore raises."""
         fields = {} if scope is None else {"Policy": scope.policy}
-        if self._options.external_id is not None:
-            fields["ExternalId"] = self._options.external_id
+        role_arn, external_id = self._options.role_arn, self._options.external_id
+        if scope is not None and scope.role is not None:
+            role_arn, external_id = scope.role.arn, scope.role.external_id
+        if external_id is not None:
+            fields["ExternalId"] = external_id
         client = await self._client()
         answer = await client.assume_role(
-            RoleArn=self._options.role_arn,
+            RoleArn=role_arn,
             RoleSessionName=_SERVER_SESSION if scope is None else scope.session_name,
             DurationSeconds=_DURATION_SECONDS,
             **fields,
@@ -100,7 +134,7 @@ class AssumableRole:
 
 
 class SessionOfRole(RenewableCredentials):
-    """The credentials of one session of the role, renewed before they expire."""
+    """The credentials of one session of a role, renewed before they expire."""
 
     def __init__(self, role: AssumableRole, scope: UserScope | None, patience: float) -> None:
         super().__init__(AioSession, patience)
@@ -108,8 +142,7 @@ class SessionOfRole(RenewableCredentials):
         self._scope = scope
 
     async def _search(self) -> Any:
-        who = "" if self._scope is None else f" as {self._scope.session_name}"
-        self._source = self._role.name + who
+        self._source = self._role.name_of(self._scope)
         return await self._role.assume(self._scope)
 
 
@@ -119,11 +152,20 @@ class RoleCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is n
     Call `close` at the end.
     """
 
-    def __init__(self, role: AssumableRole, own: RenewableCredentials | None, patience: float) -> None:
-        """`own`: the credentials with which the role is assumed, if they are renewed; closed with these."""
+    def __init__(
+        self,
+        role: AssumableRole,
+        own: RenewableCredentials | FixedCredentials | None,
+        patience: float,
+        *,
+        signs_as_own: bool = False,
+    ) -> None:
+        """`own`: the credentials with which the roles are assumed; closed with these. `signs_as_own`: they
+        also sign the server's own requests, because the storage has no role."""
         super().__init__("", "", method="s3sftp-role")
         self._role = role
         self._own = own
+        self._signing = own if signs_as_own else None
         self._patience = patience
         self._sessions: OrderedDict[UserScope | None, SessionOfRole] = OrderedDict()
 
@@ -147,8 +189,10 @@ class RoleCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is n
         if self._own is not None:
             await self._own.close()
 
-    def _current(self) -> SessionOfRole:
+    def _current(self) -> SessionOfRole | RenewableCredentials | FixedCredentials:
         scope = current_scope()
+        if scope is None and self._signing is not None:
+            return self._signing
         found = self._sessions.get(scope)
         if found is None:
             found = self._sessions[scope] = SessionOfRole(self._role, scope, self._patience)

@@ -13,9 +13,14 @@ from typing import Any, Final, Protocol
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials, AioProcessProvider
 from aiobotocore.session import AioSession, get_session
+from botocore.credentials import ReadOnlyCredentials
 from pydantic import SecretStr
 
-from s3sftp.backends.s3.credentials.assumed_role import AssumableRole, RoleCredentials
+from s3sftp.backends.s3.credentials.assumed_role import (
+    AssumableRole,
+    FixedCredentials,
+    RoleCredentials,
+)
 from s3sftp.backends.s3.credentials.credential_process import BoundedProcess
 from s3sftp.backends.s3.credentials.endpoints import address_of
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed
@@ -67,9 +72,14 @@ class CredentialOptions(Protocol):
 def make_session(options: S3Options) -> tuple[AioSession, RenewableCredentials | RoleCredentials | None]:
     """Create a session that signs as the options say; None for fixed keys, which need no renewal."""
     session, own = own_session(options)
-    if options.role_arn is None:
+    if not options.assumes_roles:
         return session, own
-    role = RoleCredentials(AssumableRole(options, session), own, _patience(options))
+    role = RoleCredentials(
+        AssumableRole(options, session),
+        own or _fixed(options),
+        _patience(options),
+        signs_as_own=options.role_arn is None,
+    )
     signing = _session(options.profile)
     signing.register_component("credential_provider", _Provider(role))
     return signing, role
@@ -79,15 +89,27 @@ def own_session(options: CredentialOptions) -> tuple[AioSession, RenewableCreden
     """Create a session with the server's own credentials; None for fixed keys, which need no renewal."""
     session = _session(options.profile)
     renewable = None
-    if options.access_key_id is not None and options.secret_access_key is not None:
-        token = options.session_token.get_secret_value() if options.session_token else None
-        session.set_credentials(
-            options.access_key_id.get_secret_value(), options.secret_access_key.get_secret_value(), token
-        )
+    if (keys := _keys_of(options)) is not None:
+        session.set_credentials(keys.access_key, keys.secret_key, keys.token)
     else:
         renewable = RenewableCredentials(partial(_session_of_chain, options), _patience(options))
         session.register_component("credential_provider", _Provider(renewable))
     return session, renewable
+
+
+def _keys_of(options: CredentialOptions) -> ReadOnlyCredentials | None:
+    """The keys that the options give; None: the chain has to be asked."""
+    if options.access_key_id is None or options.secret_access_key is None:
+        return None
+    token = options.session_token.get_secret_value() if options.session_token else None
+    return ReadOnlyCredentials(
+        options.access_key_id.get_secret_value(), options.secret_access_key.get_secret_value(), token
+    )
+
+
+def _fixed(options: CredentialOptions) -> FixedCredentials | None:
+    keys = _keys_of(options)
+    return None if keys is None else FixedCredentials(keys)
 
 
 def _patience(options: CredentialOptions) -> float:

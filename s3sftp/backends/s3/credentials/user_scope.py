@@ -1,5 +1,7 @@
 """Says for whom a request is signed: for one user, within a session policy, or for the server itself.
 
+A user whose mounts have different roles has a scope for each of them.
+
 The scope belongs to the task that sends the request, and tasks that it starts inherit it.
 """
 
@@ -10,6 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from s3sftp.backends.mount_role import MountRole
+
 
 @dataclass(frozen=True, slots=True)
 class UserScope:
@@ -19,6 +23,8 @@ class UserScope:
     """RoleSessionName: contains the user's name, and stands in the store's log of requests."""
     policy: str
     """The session policy, as JSON."""
+    role: MountRole | None = None
+    """The role of the mounts that the policy is about; None: that of the storage."""
 
 
 _current: ContextVar[UserScope | None] = ContextVar("s3sftp_user_scope", default=None)

@@ -59,6 +59,8 @@ run "by_pod_identity_with_everything" {
     kms_key_arn   = "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"
     acl_of_files  = true
     tags_of_files = true
+
+    mount_role_arns = ["arn:aws:iam::111122223333:role/sftp-partner-*"]
     pod_identity = {
       cluster_name    = "acme"
       namespace       = "files"
@@ -67,6 +69,13 @@ run "by_pod_identity_with_everything" {
     partner_sessions = { trusted_arns = ["arn:aws:iam::111122223333:role/portal"], duration_seconds = 7200 }
 
     permissions_boundary_arn = "arn:aws:iam::111122223333:policy/boundary"
+  }
+
+  assert {
+    condition = [for each in jsondecode(aws_iam_role_policy.mounts[0].policy).Statement : [each.Action, each.Resource]] == [
+      [["sts:AssumeRole"], ["arn:aws:iam::111122223333:role/sftp-partner-*"]]
+    ]
+    error_message = "The server should assume roles of mounts, and no others."
   }
 
   assert {
@@ -112,6 +121,17 @@ run "by_pod_identity_with_everything" {
     condition     = jsondecode(aws_iam_role.partner[0].assume_role_policy).Statement[0].Condition.StringLike["aws:RequestTag/partner"] == "?*"
     error_message = "There should be no session without a partner."
   }
+}
+
+run "refuses_roles_of_every_name" {
+  command = plan
+
+  variables {
+    ecs_tasks       = true
+    mount_role_arns = ["arn:aws:iam::111122223333:role/*"]
+  }
+
+  expect_failures = [var.mount_role_arns]
 }
 
 run "as_a_task_with_little" {
