@@ -1,4 +1,4 @@
-"""The factors that a login has to prove: what is enough, what comes next, and how operators write them. Pure."""
+"""The factors that a login has to prove: what is enough, what follows, how operators write them. Pure."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -17,10 +18,11 @@ from s3sftp.fs.access_rules import (
     pattern_problem,
 )
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.fs.rights import ALL_RIGHTS, READ_ONLY, Right, refusal, rights_of
+from s3sftp.fs.rights import ALL_RIGHTS, READ_ONLY, Right, Rights, refusal, rights_of
 
 ABOVE = AppliedRules(frozenset({Right.LIST}), ("*.csv",), ("*.exe",), ("*.tmp",), 100, OnConflict.REFUSE)
 BELOW = AccessRules(frozenset({Right.READ}), ("*.txt",), ("*.bat",), (".*",), 50, OnConflict.KEEP_BOTH)
+ALLOWING = AppliedRules()
 FIELDS = ("rights", "allow", "deny", "hide", "max_file_bytes", "on_conflict")
 
 
@@ -140,8 +142,10 @@ def test_rules_are_narrower_if_a_file_may_be_too_large_for_them(
     assert AppliedRules(max_file_bytes=here).is_narrower(AppliedRules(max_file_bytes=there)) is narrower
 
 
-def tree(*rules: tuple[str, AccessRules], root: AppliedRules = AppliedRules(), **options: object) -> RuleTree:
-    return RuleTree(root, [(path(at), rule) for at, rule in rules], **options)  # type: ignore[arg-type]
+def tree(
+    *rules: tuple[str, AccessRules], root: AppliedRules = ALLOWING, most: Rights = ALL_RIGHTS
+) -> RuleTree:
+    return RuleTree(root, [(path(at), rule) for at, rule in rules], most=most)
 
 
 def limit(bytes_: int) -> AccessRules:
@@ -284,7 +288,7 @@ def test_a_name_that_is_denied_or_not_allowed_is_refused_and_the_log_has_the_rul
     rules = AppliedRules(allow=("a*", "b*"), deny=("x*", "*.exe"))
     rules.refuse_file_name(b"b.csv")
     for name, rule in ((b"a.exe", "deny: *.exe"), (b"c", "allow: a*, b*")):
-        error = refused(lambda name=name: rules.refuse_file_name(name))  # type: ignore[misc]
+        error = refused(partial(rules.refuse_file_name, name))
         assert isinstance(error, PermissionDenied)
         assert (str(error), error.rule) == ("files with such a name are not accepted here", rule)
 
