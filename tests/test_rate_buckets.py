@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.runtime.rate_buckets import ROWS, RateBuckets
-from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
+from s3sftp.runtime.shared_counters import SharedCounters
 
 SECOND = 1_000_000_000
 
@@ -106,43 +101,69 @@ def test_a_rate_that_changes_holds_from_then_on() -> None:
     assert bucket.take(200, 1000) == 0.2
 
 
-TAKER = """
-import sys, time
-from s3sftp.runtime.rate_buckets import RateBuckets
-from s3sftp.runtime.shared_counters import SharedCounters
-descriptor, column, rate, seconds = map(int, sys.argv[1:])
-mine = RateBuckets(SharedCounters.shared(descriptor, 3, column)).bucket("alice")
-print("ready", flush=True)
-sys.stdin.readline()
-deadline, taken = time.monotonic() + seconds, 0
-while time.monotonic() < deadline:
-    time.sleep(mine.take(1000, rate))
-    taken += 1000
-print(taken)
-"""
+def test_what_is_taken_counts_for_everybody_who_shares_the_table() -> None:
+    clock, table = Clock(), SharedCounters.alone(ROWS)
+    one, other = (RateBuckets(table, clock).bucket("alice") for _ in range(2))
+    assert [one.take(100, 100), other.take(50, 100), one.take(50, 100)] == [0, 0.5, 1]
 
 
-def test_processes_share_a_bucket() -> None:
-    rate, seconds, count = 100_000, 2, 2
-    descriptor = create_shared_file(ROWS, 3)
-    try:
-        takers = [
-            subprocess.Popen(
-                [sys.executable, "-c", TAKER, *map(str, (descriptor, column, rate, seconds))],
-                pass_fds=[descriptor],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for column in range(count)
-        ]
-        for taker in takers:
-            assert taker.stdout is not None
-            assert taker.stdout.readline() == "ready\n"
-        began = time.monotonic()
-        taken = [int(taker.communicate("go\n", timeout=60)[0]) for taker in takers]
-        passed = time.monotonic() - began
-        assert sum(taken) <= rate * (passed + 1) + 1000 * count
-        assert min(taken) > 0
-    finally:
-        os.close(descriptor)
+def test_a_bucket_is_empty_of_debt_exactly_when_it_was_waited_for() -> None:
+    clock = Clock()
+    bucket = buckets(clock).bucket("alice")
+    assert bucket.take(300, 100) == 2
+    clock.now += 2 * SECOND - 1
+    assert bucket.take(0, 100) == 1e-9
+    clock.now += 1
+    assert [bucket.take(0, 100), bucket.take(1, 100)] == [0, 0.01]
+
+
+def test_a_bucket_that_is_not_used_holds_one_second_s_worth_and_no_more() -> None:
+    for pause, wait in ((1, 1), (2, 0), (3, 0), (1000, 0)):
+        clock = Clock()
+        bucket = buckets(clock).bucket("alice")
+        bucket.take(100, 100)
+        bucket.take(100, 100)
+        clock.wait(pause)
+        assert bucket.take(100, 100) == wait
+
+
+def test_eight_names_have_a_place_where_there_are_eight_and_give_it_back_when_they_are_full() -> None:
+    """The ninth has none: what it takes by one object another does not know of."""
+    clock = Clock()
+    small = buckets(clock, rows=16)
+    for number in range(8):
+        small.bucket(f"user {number}").take(100, 100)  # empty: full again in a second
+    assert [small.bucket(f"user {number}").take(50, 100) for number in range(8)] == [0.5] * 8
+    assert [small.bucket("late").take(100, 100), small.bucket("late").take(100, 100)] == [0, 0]
+    clock.wait(1.5)  # all eight are full again
+    assert [small.bucket("late").take(100, 100), small.bucket("late").take(100, 100)] == [0, 1]
+    taken = [small.bucket(f"user {number}").take(100, 100) for number in range(7)]
+    assert taken == [0] * 7
+    assert [small.bucket(f"user {number}").take(100, 100) for number in range(7)] == [1] * 7
+
+
+def test_a_bucket_that_lost_its_place_finds_another() -> None:
+    clock = Clock()
+    small = buckets(clock, rows=16)
+    alice = small.bucket("alice")
+    alice.take(100, 100)
+    clock.wait(5)
+    for number in range(8):
+        small.bucket(f"user {number}").take(200, 100)
+    assert alice.take(100, 100) == 0
+    clock.wait(5)
+    assert alice.take(200, 100) == 1
+    assert small.bucket("alice").take(0, 100) == 1
+
+
+def test_names_that_are_not_utf_8_have_buckets_too() -> None:
+    shared = buckets(Clock())
+    assert shared.bucket("\udcff").take(200, 100) == 1
+    assert shared.bucket("\udcfe").take(100, 100) == 0
+
+
+def test_without_a_table_buckets_are_those_of_one_process() -> None:
+    clock = Clock()
+    mine, others = RateBuckets(clock=clock), RateBuckets(clock=clock)
+    assert [mine.bucket("alice").take(200, 100), others.bucket("alice").take(100, 100)] == [1, 0]
+    assert mine.bucket("alice").take(100, 100) == 2

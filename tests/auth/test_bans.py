@@ -377,3 +377,157 @@ def test_points_of_all_replicas_ban_nobody_who_has_not_offended_here_within_the_
     reached = table.reached("a", 3, 120)
     assert reached is not None
     assert (reached.score, reached.offences) == (3, 1)
+
+
+def test_points_of_all_replicas_ban_a_source_once_they_reach_the_threshold() -> None:
+    table = bans(threshold=5)
+    assert table.reached("a", 5, 0) is None  # it has done nothing here
+    table.count("a", "password", 1, 0)
+    table.count("a", "protocol", 2, 1)
+    assert table.reached("a", 4, 2) is None
+    caused = table.reached("a", 5, 2)
+    assert caused == Ban("a", "protocol", score=5, offences=2, number=1, seconds=600, until=602)
+    assert table.banned("a", 3)
+    assert table.reached("a", 5, 3) is None
+
+
+def test_points_of_all_replicas_do_not_ban_a_source_that_the_operator_has_banned() -> None:
+    table = bans()
+    fail(table, "a", 0)
+    added = table.add("a", "operator", 10, 1)
+    assert table.reached("a", 3, 2) is None
+    assert table.active(2) == [added]
+    assert table.reached("a", 3, 11) is not None
+
+
+def test_the_score_of_a_source_has_its_points_within_the_window() -> None:
+    table = bans(threshold=10)
+    assert table.score("a", 0) == 0
+    table.count("a", "password", 2, 0)
+    table.count("a", "protocol", 3, 30)
+    fail(table, "b", 30)
+    assert [table.score("a", now) for now in (30, 59, 60, 89, 90)] == [5, 5, 3, 3, 0]
+
+
+def of_another_replica(source: str, until: float, number: int = 1) -> Ban:
+    return Ban(source, "password", 3, 3, number, 600, until, replica="other")
+
+
+def test_a_ban_of_another_replica_holds_here_until_its_end() -> None:
+    table = bans()
+    adopted = of_another_replica("a", until=100)
+    assert table.adopt(adopted, 0, by_operator=False)
+    assert table.active(1) == [adopted]
+    assert [table.banned("a", now) for now in (99, 100)] == [True, False]
+    assert not table.banned("b", 1)
+
+
+@pytest.mark.parametrize("by_operator", [False, True])
+def test_a_ban_of_another_replica_replaces_what_is_known_of_the_source(by_operator: bool) -> None:
+    table = bans(max_sources=1)
+    for until in (100, 300, 200):
+        assert table.adopt(of_another_replica("a", until), 0, by_operator=by_operator)
+    assert table.active(0) == [of_another_replica("a", 200)]
+
+
+def test_a_ban_of_another_replica_counts_for_the_next_one_even_if_it_has_ended() -> None:
+    table = bans()
+    assert not table.adopt(of_another_replica("a", until=100, number=2), 100, by_operator=False)
+    assert not table.banned("a", 100)
+    caused = ban(table, "a", 101)
+    assert (caused.number, caused.seconds) == (3, 2400)
+
+
+def test_points_are_forgotten_where_another_replica_has_banned_for_them() -> None:
+    table = bans()
+    fail(table, "a", 0)
+    fail(table, "b", 0)
+    table.adopt(of_another_replica("a", until=10), 1, by_operator=False)
+    assert [table.score(source, 10) for source in "ab"] == [0, 1]
+
+
+def test_an_operator_s_ban_of_another_replica_is_no_earlier_ban_and_forgives_no_points() -> None:
+    table = bans()
+    fail(table, "a", 0)
+    adopted = Ban("a", "operator", 0, 0, 1, 10, 10, replica="other")
+    assert table.adopt(adopted, 1, by_operator=True)
+    assert (table.active(1), table.score("a", 1)) == ([adopted], 1)
+    assert fail(table, "a", 11) is None
+    caused = fail(table, "a", 12)
+    assert caused is not None
+    assert caused.number == 1
+
+
+def test_an_operator_s_ban_of_another_replica_that_has_ended_is_not_taken_over() -> None:
+    table = bans(max_sources=1)
+    assert not table.adopt(of_another_replica("a", until=10), 10, by_operator=True)
+    table.add("b", "operator", 10, 0)  # there is still room
+
+
+def test_operators_bans_of_other_replicas_take_no_more_room_than_there_is() -> None:
+    table = bans(max_sources=2)
+    adopted = [table.adopt(of_another_replica(source, until=100), 0, by_operator=True) for source in "abc"]
+    assert adopted == [True, True, False]
+    assert [table.banned(source, 1) for source in "abc"] == [True, True, False]
+
+
+def test_bans_of_other_replicas_take_no_more_room_than_there_is_and_the_oldest_make_it() -> None:
+    table = bans(max_sources=2)
+    for source in "abc":
+        assert table.adopt(of_another_replica(source, until=100, number=4), 0, by_operator=False)
+    assert [table.banned(source, 1) for source in "abc"] == [False, True, True]
+    assert len(table) == 2
+    assert [ban(table, source, 200).number for source in "ca"] == [5, 1]
+
+
+def test_a_ban_that_another_replica_has_lifted_is_forgiven() -> None:
+    table = bans()
+    caused = ban(table, "a", 0)
+    assert table.end("a", 1, by_operator=False) == caused
+    assert not table.banned("a", 1)
+    assert ban(table, "a", 2).number == 1
+
+
+def test_points_are_forgotten_where_another_replica_lifts_a_ban() -> None:
+    table = bans()
+    fail(table, "a", 0)
+    assert table.end("a", 1, by_operator=False) is None
+    assert table.score("a", 1) == 0
+
+
+def test_of_a_source_that_is_banned_twice_another_replica_lifts_one_ban() -> None:
+    def banned_twice() -> tuple[Bans, Ban, Ban]:
+        table = bans()
+        return table, ban(table, "a", 0), table.add("a", "operator", 50, 0)
+
+    table, earned, added = banned_twice()
+    assert table.end("a", 1, by_operator=True) == added
+    assert table.active(1) == [earned]
+    table, earned, added = banned_twice()
+    assert table.end("a", 1, by_operator=False) == earned
+    assert table.active(1) == [added]
+    table, earned, added = banned_twice()
+    table.end("a", 1, by_operator=True)
+    table.end("a", 1, by_operator=False)
+    assert ban(table, "a", 2).number == 1
+
+
+def test_an_operator_s_ban_that_another_replica_lifts_forgives_nothing_else() -> None:
+    table = bans()
+    earned = ban(table, "a", 0)
+    ends = earned.until
+    fail(table, "a", ends)
+    table.add("a", "operator", 50, ends)
+    table.end("a", ends + 1, by_operator=True)
+    assert table.score("a", ends + 1) == 1
+    assert ban(table, "a", ends + 2, offences=2).number == 2
+
+
+@pytest.mark.parametrize("by_operator", [False, True])
+def test_only_a_ban_in_force_can_be_lifted_by_another_replica(by_operator: bool) -> None:
+    table = bans()
+    adopted = of_another_replica("a", until=100)
+    assert table.end("a", 0, by_operator=by_operator) is None
+    for now, expected in ((99, adopted), (100, None)):
+        table.adopt(adopted, 0, by_operator=by_operator)
+        assert table.end("a", now, by_operator=by_operator) == expected

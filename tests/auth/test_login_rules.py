@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import asyncssh
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from s3sftp.auth import (
     Account,
@@ -29,7 +30,7 @@ from s3sftp.auth import (
     read_logins,
     weekly_hours,
 )
-from s3sftp.auth.login_rules import LoginRules
+from s3sftp.auth.login_rules import Expiry, LoginRules, Networks
 from s3sftp.auth.weekly_hours import WeeklyHours
 
 HASH = argon2.PasswordHasher(time_cost=1, memory_cost=1024).hash("x")
@@ -265,3 +266,130 @@ def test_hours_are_shown_as_they_can_be_written(text: str) -> None:
 def test_an_application_s_expiry_needs_a_zone() -> None:
     with pytest.raises(ValueError, match="aware"):
         LoginRules(expires=datetime(2027, 1, 31))
+
+
+# ── the borders of each rule ────────────────────────────────────────────────────────────────────────
+
+
+def problem_of(kind: object, value: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(kind).validate_python(value)
+    (problem,) = caught.value.errors()
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def test_a_user_who_may_not_log_in_for_several_reasons_is_refused_for_the_most_lasting_one() -> None:
+    expired, elsewhere = {"expires": NOON}, {"networks": ["198.51.100.0/24"]}
+    late = {"hours": ["Wed 13:00-14:00"]}
+    for options, reason in (
+        ({"disabled": True} | expired | elsewhere | late, "the user is disabled"),
+        (expired | elsewhere | late, "the user has expired"),
+        (elsewhere | late, "the user may not log in from this address"),
+        (late, "the user may not log in at this hour"),
+    ):
+        assert rules(**options).refusal("192.0.2.1", NOON) == reason
+
+
+def test_sessions_end_with_the_user_and_not_with_the_hours_or_at_another_address() -> None:
+    assert rules(disabled=True).end(NOON) == "the user is disabled"
+    expiring = rules(expires=NOON)
+    assert [expiring.end(NOON - timedelta(seconds=1)), expiring.end(NOON)] == [None, "the user has expired"]
+    assert rules(networks=["198.51.100.0/24"], hours=["Wed 13:00-14:00"]).end(NOON) is None
+
+
+def test_one_of_several_hours_is_enough() -> None:
+    made = rules(hours=["Mon 07:00-19:00", "Wed 11:00-13:00"])
+    assert made.refusal("192.0.2.1", NOON) is None
+    assert made.refusal("192.0.2.1", NOON + timedelta(hours=1)) == "the user may not log in at this hour"
+
+
+IS_NO_EXPIRY = "should be a date such as 2027-01-31, or a time with its zone: 2027-01-31T18:00:00Z"
+HAS_NO_ZONE = "should say in which zone this time is, such as 2027-01-31T18:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("31.1.2027", IS_NO_EXPIRY),
+        ("2027-02-30", IS_NO_EXPIRY),
+        ("", IS_NO_EXPIRY),
+        (1_800_000_000, IS_NO_EXPIRY),
+        (None, IS_NO_EXPIRY),
+        (date.max, IS_NO_EXPIRY),
+        ("2027-01-31T18:00:00", HAS_NO_ZONE),
+        (datetime(2027, 1, 31, 18), HAS_NO_ZONE),
+    ],
+)
+def test_what_is_no_expiry_is_refused_with_what_would_be_right(value: object, problem: str) -> None:
+    assert problem_of(Expiry, value) == problem
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2027-01-31", datetime(2027, 2, 1, tzinfo=UTC)),
+        ("2027-W04-7", datetime(2027, 2, 1, tzinfo=UTC)),
+        (date(2027, 12, 31), datetime(2028, 1, 1, tzinfo=UTC)),
+        ("2027-01-31T18:00:00+02:00", datetime(2027, 1, 31, 16, tzinfo=UTC)),
+        (
+            datetime(2027, 1, 31, 18, tzinfo=timezone(timedelta(hours=2))),
+            datetime(2027, 1, 31, 16, tzinfo=UTC),
+        ),
+    ],
+)
+def test_an_expiry_is_a_moment_in_utc(value: object, expected: datetime) -> None:
+    made = TypeAdapter(Expiry).validate_python(value)
+    assert (made, made.tzinfo) == (expected, UTC)
+
+
+ALLOWS_NOBODY = "should have a pattern without '!': otherwise no address is allowed"
+
+
+@pytest.mark.parametrize("value", ["!192.0.2.1", " !192.0.2.1 , !192.0.2.2", ["!192.0.2.1"], ("!192.0.2.1",)])
+def test_networks_that_only_exclude_are_refused_because_they_would_allow_nobody(value: object) -> None:
+    assert problem_of(Networks, value) == ALLOWS_NOBODY
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "192.0.2.1,!192.0.2.2",
+        " 192.0.2.1 , !192.0.2.2 ",
+        ["192.0.2.1", "!192.0.2.2"],
+        ("192.0.2.1 ", " !192.0.2.2"),
+    ],
+)
+def test_networks_are_the_same_as_a_text_and_as_a_list(value: object) -> None:
+    made = TypeAdapter(Networks).validate_python(value)
+    assert [made.allow(address) for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3")] == [
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("value", [[1, 2], ["192.0.2.1", 2], 7, None])
+def test_networks_are_texts(value: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Networks).validate_python(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x" * 70, f"'{'x' * 60}' should be like 'Mon-Fri 07:00-19:00 Europe/Berlin'"),
+        ("Mo-Fr 07:00-19:00", "'Mo' should be a day: Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("D" * 50 + " 07:00-19:00", f"'{'D' * 40}' should be a day: Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("07:00-24:01", "'24:01' should be a time from 00:00 to 24:00"),
+        ("07:60-08:00", "'07:60' should be a time from 00:00 to 24:00"),
+        ("07:00-07:00", "'07:00-07:00' is no span of time; the whole day is '00:00-24:00'"),
+        ("24:00-07:00", "'24:00-07:00' is no span of time; the whole day is '00:00-24:00'"),
+    ],
+)
+def test_hours_that_cannot_be_read_are_refused_with_what_would_be_right(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
+        WeeklyHours.parse(text)
+
+
+def test_hours_are_told_with_their_days_by_name() -> None:
+    assert str(WeeklyHours.parse("sat-mon 07:00-09:05")) == "Mon,Sat,Sun 07:00-09:05 UTC"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pyotp
@@ -73,6 +74,54 @@ def test_a_secret_that_cannot_be_used_is_refused_and_not_repeated(text: str) -> 
     with pytest.raises(ValueError, match="totp-secret") as caught:
         totp.checked_secret(text)
     assert not text or text not in str(caught.value)
+
+
+IS_NO_BASE32 = "should be base32 (letters, and digits from 2 to 7); `s3sftp totp-secret` makes one"
+HAS_ANOTHER_LENGTH = "should be 26 to 256 base32 characters; `s3sftp totp-secret` makes one"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("not base32!", IS_NO_BASE32),
+        ("0189" * 8, IS_NO_BASE32),
+        ("A" * 25, IS_NO_BASE32),
+        ("", HAS_ANOTHER_LENGTH),
+        ("A" * 24, HAS_ANOTHER_LENGTH),
+        ("A" * 257, HAS_ANOTHER_LENGTH),
+        ("A" * 256 + "!", HAS_ANOTHER_LENGTH),
+    ],
+)
+def test_of_a_secret_that_cannot_be_used_the_problem_is_named(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
+        totp.checked_secret(text)
+
+
+@pytest.mark.parametrize("shown", ["GEZD-GNBV-GY3T-QOJQ-" * 2, f"{SECRET}======", f"  {SECRET} "])
+def test_hyphens_spaces_and_padding_do_not_belong_to_a_secret(shown: str) -> None:
+    assert totp.checked_secret(shown) == SECRET
+
+
+def test_of_codes_that_are_valid_at_the_same_time_each_is_of_its_own_step() -> None:
+    now = 1_800_000_015
+    codes = {steps: pyotp.TOTP(SECRET).at(now + 30 * steps) for steps in range(-2, 3)}
+    found = {steps: totp.step_of(SECRET, code, now) for steps, code in codes.items()}
+    assert found == {-2: None, -1: 59_999_999, 0: 60_000_000, 1: 60_000_001, 2: None}
+    assert totp.step_of(SECRET, f"{codes[0][:3]}-{codes[0][3:]}", now) == 60_000_000
+
+
+def test_a_code_lasts_from_the_step_before_its_own_to_the_one_after() -> None:
+    code = pyotp.TOTP(SECRET).at(1_800_000_000)
+    valid = [totp.step_of(SECRET, code, 1_800_000_000 + after) is not None for after in (-31, -30, 59.9, 60)]
+    assert valid == [False, True, True, False]
+
+
+def test_an_app_gets_the_secret_with_the_names_of_user_and_server() -> None:
+    uri = totp.provisioning_uri(SECRET, "alice/o:brien", "files & more/example")
+    server = "files%20%26%20more%2Fexample"
+    assert uri == f"otpauth://totp/{server}:alice%2Fo%3Abrien?secret={SECRET}&issuer={server}"
+    parsed = pyotp.parse_uri(uri)
+    assert (parsed.secret, parsed.name, parsed.issuer) == (SECRET, "alice/o:brien", "files & more/example")
 
 
 def test_a_new_secret_has_160_bits_and_is_another_each_time() -> None:

@@ -360,3 +360,65 @@ def test_spare_memory_is_used_if_what_is_there_fits_in(size: int, is_used: bool)
     chunk = a.pop_chunk(5)
     assert bytes(chunk) == b"abcde"
     assert (chunk.obj is buffer) is is_used
+
+
+def rewritten(offset: int, data: bytes) -> tuple[list[tuple[int, int]], bytes]:
+    """What of these bytes is not in memory, and what is there afterwards: before, `ab`, `cd`, `e` at 2, 6, 9."""
+    a = assembly()
+    for at, there in ((2, b"ab"), (6, b"cd"), (9, b"e")):
+        a.write(at, there)
+    others = a.rewrite(offset, memoryview(data))
+    assert (a.length, [at for at, _ in a.islands()]) == (10, [2, 6, 9])
+    return others, b"".join(a.islands()[number][1] for number in range(3))
+
+
+@pytest.mark.parametrize(
+    ("offset", "data", "others", "there"),
+    [
+        (2, b"XY", [], b"XYcde"),
+        (3, b"X", [], b"aXcde"),
+        (2, b"X", [], b"Xbcde"),
+        (7, b"XYZ", [(8, 9)], b"abcXZ"),
+        (0, b"uvXYwx", [(0, 2), (4, 6)], b"XYcde"),
+        (1, b"uXYvwZWst", [(1, 2), (4, 6), (8, 9)], b"XYZWt"),
+        (4, b"vw", [(4, 6)], b"abcde"),
+        (10, b"vw", [(10, 12)], b"abcde"),
+        (9, b"Xv", [(10, 11)], b"abcdX"),
+        (5, b"", [], b"abcde"),
+    ],
+)
+def test_of_bytes_that_are_written_again_those_in_memory_are_replaced_and_the_others_named(
+    offset: int, data: bytes, others: list[tuple[int, int]], there: bytes
+) -> None:
+    assert rewritten(offset, data) == (others, there)
+
+
+@given(WRITES, OFFSETS, st.binary(min_size=1, max_size=20))
+def test_written_again_each_byte_is_replaced_or_named_and_never_both(
+    writes: list[tuple[int, bytes]], offset: int, data: bytes
+) -> None:
+    a = assembly()
+    for at, written in writes:
+        a.write(at, written)
+    held = {at + index for at, island in a.islands() for index in range(len(island))}
+    before, length = memory_of(a, 80), a.length
+    others = a.rewrite(offset, memoryview(data))
+    named = [index for start, stop in others for index in range(start, stop)]
+    touched = range(offset, offset + len(data))
+    assert named == [index for index in touched if index not in held]
+    expected = [
+        data[index - offset] if index in touched and index in held else before[index] for index in range(80)
+    ]
+    assert (memory_of(a, 80), a.length) == (bytes(expected), length)
+
+
+def test_bytes_that_were_sent_cannot_be_written_again_and_nothing_is_changed() -> None:
+    a = assembly()
+    a.write(0, b"abcdef")
+    a.pop_chunk(4)
+    with pytest.raises(RewriteNeeded, match=r"^it is behind what was already sent to storage$"):
+        a.rewrite(3, memoryview(b"XYZ"))
+    assert a.peek(4, 9) == b"ef"
+    assert a.rewrite(3, memoryview(b"")) == []
+    assert a.rewrite(4, memoryview(b"X")) == []
+    assert a.peek(4, 9) == b"Xf"

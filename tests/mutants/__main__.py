@@ -20,7 +20,8 @@ from tests.mutants.page import PAGE, Score, written
 from tests.mutants.survivors import Survivor, survivor
 
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))
-KILLED = frozenset({"killed", "timeout", "segfault"})
+TIMEOUT = "timeout"
+KILLED = frozenset({"killed", TIMEOUT, "segfault"})
 """Verdicts of mutmut that mean that a test noticed: a wrong answer, no end, or a crash."""
 UNKNOWN = "not checked"
 
@@ -30,10 +31,11 @@ def main(patterns: list[str]) -> int:
         shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # verdicts of tests that have changed since
     subprocess.run([MUTMUT, "run", *patterns], cwd=ROOT, check=True)
     verdicts = results()
-    survivors = [shown(name) for name, verdict in verdicts.items() if verdict not in KILLED]
-    scores = scores_of(verdicts, survivors)
-    for each in survivors:
-        if not each.is_one_of(equivalents()):
+    # an equivalent mutant that a busy machine did not bring to its end in time is still no fault
+    doubtful = [shown(name) for name, verdict in verdicts.items() if verdict not in KILLED - {TIMEOUT}]
+    scores = scores_of(verdicts, doubtful)
+    for each in doubtful:
+        if verdicts[each.name] not in KILLED and not each.is_one_of(equivalents()):
             print(f"\n{each.name}: {verdicts[each.name]}\n{each.diff}")
     for score in scores:
         if score.mutants:
@@ -56,16 +58,14 @@ def shown(name: str) -> Survivor:
     return survivor(name, get_diff_for_mutant(name, path=module))
 
 
-def scores_of(verdicts: dict[str, str], survivors: list[Survivor]) -> list[Score]:
-    """The score of each module that is listed."""
+def scores_of(verdicts: dict[str, str], doubtful: list[Survivor]) -> list[Score]:
+    """The score of each module that is listed. `doubtful` are the mutants that no test has failed."""
     known: list[Equivalent] = equivalents()
-    dead = [each for each in survivors if each.is_one_of(known)]
+    equivalent = {each.name for each in doubtful if each.is_one_of(known)}
+    killed = {name for name, verdict in verdicts.items() if verdict in KILLED} - equivalent
     return [
         Score(
-            module,
-            mutants=sum(_is_of(name, module) for name in verdicts),
-            killed=sum(_is_of(name, module) and verdict in KILLED for name, verdict in verdicts.items()),
-            equivalent=sum(each.module == module for each in dead),
+            module, *(sum(_is_of(name, module) for name in names) for names in (verdicts, killed, equivalent))
         )
         for module in modules()
     ]

@@ -347,6 +347,24 @@ def test_the_log_is_told_the_request_the_answer_and_the_key() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"x-amz-request-id": "REQ", "x-amz-id-2": "HOST", "x-other": "no"}, ("REQ", "HOST")),
+        ({"x-amz-request-id": "REQ"}, ("REQ", "")),
+        ({"x-amz-id-2": "HOST"}, ("", "HOST")),
+        ({}, ("", "")),
+    ],
+)
+def test_the_ids_that_a_store_s_support_asks_for_are_those_of_its_reply(
+    headers: dict[str, str], expected: tuple[str, str]
+) -> None:
+    response = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPHeaders": headers}}
+    trouble = classify("PutObject", boto.ClientError(response, "PutObject"))
+    assert trouble is not None
+    assert trouble.request_ids == expected
+
+
 def test_an_answer_that_says_nothing_is_a_failure_that_nothing_helps_against() -> None:
     trouble = classify("PutObject", boto.ClientError({}, "PutObject"))
     assert trouble is not None
@@ -371,3 +389,4 @@ def test_a_request_that_was_not_answered_has_no_status_and_says_nothing_of_the_s
     trouble = RequestError("GetObject", CONNECTION_LOST, "BodyEndedEarly")
     assert str(trouble) == "GetObject: BodyEndedEarly"
     assert (trouble.status, trouble.date, trouble.server, trouble.unknown) == (0, "", "", True)
+    assert trouble.request_ids == ("", "")

@@ -1,6 +1,10 @@
 """Provides memory for bodies as they arrive: buffers that are reused once no view of them exists.
 
 A reader takes a view of the buffer, without a copy. Nothing overwrites those bytes while the view exists.
+
+This is not `runtime/buffer_pool.py`, although both ask a buffer whether it has views: there the sender of a
+chunk gives its buffer back, and the byte budget counts it meanwhile. Here nobody gives anything back, because
+readers just drop their views (decision 0013).
 """
 
 from __future__ import annotations
