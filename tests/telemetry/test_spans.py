@@ -56,6 +56,7 @@ class Traced:
             "OTEL_EXPORTER_OTLP_ENDPOINT": url,
             "OTEL_METRICS_EXPORTER": "none",
             "OTEL_BSP_SCHEDULE_DELAY": SOON,
+            "OTEL_TRACES_SAMPLER": "always_on",
         } | environ
         under = ["env", *(f"{name}={value}" for name, value in variables.items())]
         self.server = Server(directory / "server", store, bucket, options, under=under)
