@@ -36,8 +36,8 @@ from s3sftp.telemetry.span_groups import SpanGroup, SpanGroups
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
 
-_RECORDED = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
-_NOT_RECORDED = TraceFlags(TraceFlags.RANDOM_TRACE_ID)
+_NOT_RECORDED = TraceFlags(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))  # older libraries know no such flag
+_RECORDED = TraceFlags(TraceFlags.SAMPLED | _NOT_RECORDED)
 _NO_STATE = TraceState()
 _UNSET = Status(StatusCode.UNSET)
 _MAX_EVENTS = 128

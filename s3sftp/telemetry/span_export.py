@@ -6,6 +6,7 @@ This module needs the SDK, so it is imported only if there is something to expor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
@@ -15,7 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link
-from opentelemetry.util.types import AnyValue, Attributes
+from opentelemetry.util.types import Attributes
 
 from s3sftp.telemetry.light_spans import LightSpan, LightTracer
 from s3sftp.telemetry.options import TracingOptions
@@ -121,5 +122,5 @@ class _ReadableExporter(SpanExporter):
             ],
         )
 
-    def _bounded(self, attributes: Attributes, count: int | None) -> Mapping[str, AnyValue]:
+    def _bounded(self, attributes: Attributes, count: int | None) -> Mapping[str, Any]:
         return BoundedAttributes(count, attributes, max_value_len=self._limits.max_attribute_length)
