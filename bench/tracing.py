@@ -37,7 +37,7 @@ _SETTLE_SECONDS = 1.0
 _WORKS = "small-put,small-get,put,get"
 
 
-class _Traced(S3Sftp):
+class Traced(S3Sftp):
     """With spans exported, or none.
 
     `mode` is `off`, `default`, or `tracing.reads_and_writes`, a colon, and which part of the traces is
@@ -83,8 +83,8 @@ def main() -> None:
         return
     sizes = changed(QUICK, words.sizes)
     chosen = [work for name, work in works(sizes).items() if name in words.only.split(",")]
-    with BenchEnvironment(words.scratch, sizes) as environment, _collector() as endpoint:
-        servers = [_Traced(mode, endpoint) for mode in ("off", *words.modes.split(","))]
+    with BenchEnvironment(words.scratch, sizes) as environment, collector() as endpoint:
+        servers = [Traced(mode, endpoint) for mode in ("off", *words.modes.split(","))]
         for work in chosen:
             found = measured(environment, work, environment.store, servers, words.runs, _SETTLE_SECONDS)
             scale, unit = scale_of(work.name, sizes)
@@ -123,7 +123,7 @@ def _round(*, spans: bool) -> float:
 
 
 @contextmanager
-def _collector() -> Iterator[str]:
+def collector() -> Iterator[str]:
     """The URL of a collector that takes spans and forgets them, in this process."""
 
     class Handler(BaseHTTPRequestHandler):

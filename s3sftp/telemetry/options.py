@@ -77,6 +77,7 @@ class TracingOptions(Options):
     slow: PositiveDuration = timedelta(seconds=1)
     """An operation or a transfer that takes this long is not ordinary: all of its spans are exported, as are
     those of one that fails. Only while `OTEL_TRACES_SAMPLER` is not set."""
-    ordinary_spans: int = Field(default=100, ge=0, le=1_000_000)
-    """How many spans of ordinary operations, transfers and their requests each process exports in a second;
-    the rest is dropped. Only while `OTEL_TRACES_SAMPLER` is not set: `always_on` exports all."""
+    ordinary_spans: int = Field(default=25, ge=0, le=1_000_000)
+    """How many spans of ordinary operations, transfers and their requests each process exports in a second,
+    on average of the last 20 seconds; the rest is dropped. Only while `OTEL_TRACES_SAMPLER` is not set:
+    `always_on` exports all."""

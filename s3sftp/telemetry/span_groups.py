@@ -7,8 +7,8 @@ kept or dropped together. It is decided which as soon as one of these is true:
     a span ends long after the group      kept: it is slow, or a large transfer
     began
     there are many spans                  kept: this is rare, and what waits must not fill the memory
-    the group's first span ends           kept while the second's share lasts, otherwise dropped; always
-                                          dropped if it is a request that no client has caused
+    the group's first span ends           kept while the share lasts, which grows with time; otherwise
+                                          dropped, as is always a request that no client has caused
 
 Spans above the groups (connections, attempts to log in, sessions) are always kept, so every trace exists.
 """
@@ -23,7 +23,8 @@ from opentelemetry.trace import SpanKind
 _TRANSFERS = frozenset({"sftp.upload", "sftp.download", "sftp.hash"})
 _MANY = 64
 """Spans that a group may have and still be ordinary."""
-_SECOND = 10**9
+SAVED_SECONDS = 20
+"""For how long the share of ordinary spans is saved while it is not used."""
 
 
 class _Ended(Protocol):
@@ -69,12 +70,12 @@ class SpanGroups(Generic[S]):
 
     def __init__(self, keep: Callable[[S], None], slow_ns: int, ordinary_per_second: int) -> None:
         """`keep` takes a span that is kept. `ordinary_per_second`: how many spans of ordinary groups are kept
-        in a second; the last group of a second may exceed it."""
+        in a second; what a quiet time leaves of them is saved."""
         self._keep = keep
         self._slow_ns = slow_ns
         self._ordinary_per_second = ordinary_per_second
-        self._second = 0
-        self._left = 0
+        self._left = 0.0
+        self._counted_until = 0
 
     def begun_by(self, name: str, kind: SpanKind, *, is_root: bool) -> SpanGroup[S] | None:
         """The group that a span begins which is in none; None if it is always kept."""
@@ -111,10 +112,11 @@ class SpanGroups(Generic[S]):
         self._keep(last)
 
     def _takes_share(self, spans: int, now: int) -> bool:
-        second = now // _SECOND
-        if second != self._second:
-            self._second, self._left = second, self._ordinary_per_second
+        seconds = min(max(now - self._counted_until, 0) / 1e9, SAVED_SECONDS)
+        most = SAVED_SECONDS * self._ordinary_per_second
+        self._left = min(self._left + seconds * self._ordinary_per_second, most)
+        self._counted_until = now
         if self._left <= 0:
             return False
-        self._left -= spans
+        self._left -= spans  # a group that exceeds what is left is whole, and paid for later
         return True

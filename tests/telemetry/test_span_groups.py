@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from opentelemetry.trace import SpanKind
 
-from s3sftp.telemetry.span_groups import SpanGroup, SpanGroups
+from s3sftp.telemetry.span_groups import SAVED_SECONDS, SpanGroup, SpanGroups
 
 SECOND = 10**9
 SLOW = SECOND
@@ -105,19 +105,34 @@ def test_an_operation_with_many_requests_is_kept_and_what_waits_is_bounded() -> 
     assert sorted(deciding.kept) == list(range(1, 200))
 
 
-def test_ordinary_operations_are_kept_while_the_share_of_the_second_lasts() -> None:
-    deciding = Deciding(share=3)
-    for root_id in (10, 20, 30):
+def test_ordinary_operations_are_kept_while_the_share_lasts_and_whole() -> None:
+    share = 2
+    saved = share * SAVED_SECONDS
+    deciding = Deciding(share)
+    for root_id in range(1, saved * 2, 3):  # three spans each
         group = deciding.group(root_id)
         deciding.end(root_id + 1, group)
+        deciding.end(root_id + 2, group)
         deciding.end(root_id, group)
-    assert deciding.kept == [11, 10, 21, 20]  # the last one of a second may exceed it, so it is whole
-    deciding.end(40, deciding.group(40), SLOW // 2)
-    assert 40 not in deciding.kept
-    later = deciding.group(50)
-    later.began += SECOND
-    deciding.end(50, later, SECOND + 1)
-    assert deciding.kept[-1] == 50
+    assert len(deciding.kept) == -(-saved // 3) * 3
+
+
+@pytest.mark.parametrize("seconds", [2, 100])
+def test_the_share_grows_with_time_and_is_saved_for_a_while(seconds: int) -> None:
+    deciding = Deciding(share=1)
+
+    def single(root_id: int, after: int) -> None:
+        group = deciding.group(root_id)
+        group.began += after
+        deciding.end(root_id, group, after)
+
+    for root_id in range(100):
+        single(root_id, 0)
+    assert len(deciding.kept) == SAVED_SECONDS
+    deciding.kept.clear()
+    for root_id in range(100):
+        single(root_id, seconds * SECOND)
+    assert len(deciding.kept) == min(seconds, SAVED_SECONDS)
 
 
 @pytest.mark.parametrize("share", [0, 1_000])
