@@ -3,9 +3,9 @@
 Off: a span that is off is measured by itself and multiplied by how many there are in a GiB that an OpenSSH
 client gets: too little to be seen in the CPU time of the server, whose noise is larger.
 
-On: the CPU time of the whole server for the same work, without tracing and with every span exported by OTLP
-over HTTP to a collector that forgets them. The servers take turns; the minimum of all runs counts, because
-other work on the machine only adds to it.
+On: the CPU time of the whole server for the same work, without tracing and with spans exported by OTLP over
+HTTP to a collector that forgets them: those that a server exports by default, and every one. The servers take
+turns; the minimum of all runs counts, because other work on the machine only adds to it.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ _SETTLE_SECONDS = 1.0
 _WORKS = "small-put,small-get,put,get"
 
 
-class _Traced(S3Sftp):
+class Traced(S3Sftp):
     """With spans exported, or none.
 
-    `mode` is `off`, or `tracing.reads_and_writes`, a colon, and which part of the traces is sampled.
+    `mode` is `off`, `default`, or `tracing.reads_and_writes`, a colon, and which part of the traces is
+    sampled.
     """
 
     def __init__(self, mode: str, endpoint: str) -> None:
@@ -48,12 +49,15 @@ class _Traced(S3Sftp):
         self.name = mode
         self._variables = {"OTEL_SDK_DISABLED": "true"}
         if mode != "off":
-            folding, _, ratio = mode.partition(":")
             self._variables = {
-                "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
-                "OTEL_TRACES_SAMPLER_ARG": ratio or "1",
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
                 "OTEL_BSP_SCHEDULE_DELAY": "300",  # milliseconds; all spans count, not those of the first 5 s
+            }
+        if mode not in ("off", "default"):
+            folding, _, ratio = mode.partition(":")
+            self._variables |= {
+                "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+                "OTEL_TRACES_SAMPLER_ARG": ratio or "1",
                 "S3SFTP_TRACING__READS_AND_WRITES": folding,
             }
 
@@ -65,7 +69,9 @@ class _Traced(S3Sftp):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.tracing", description="What tracing costs.")
     parser.add_argument("--only", default=_WORKS, help="works, by comma; empty: none, only spans while off")
-    parser.add_argument("--modes", default="folded,folded:0", help="by comma, such as each, folded:0.1")
+    parser.add_argument(
+        "--modes", default="default,folded,folded:0", help="by comma, such as each, folded:0.1"
+    )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sizes", default="", help="such as stream=256MiB,files=1000")
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
@@ -77,8 +83,8 @@ def main() -> None:
         return
     sizes = changed(QUICK, words.sizes)
     chosen = [work for name, work in works(sizes).items() if name in words.only.split(",")]
-    with BenchEnvironment(words.scratch, sizes) as environment, _collector() as endpoint:
-        servers = [_Traced(mode, endpoint) for mode in ("off", *words.modes.split(","))]
+    with BenchEnvironment(words.scratch, sizes) as environment, collector() as endpoint:
+        servers = [Traced(mode, endpoint) for mode in ("off", *words.modes.split(","))]
         for work in chosen:
             found = measured(environment, work, environment.store, servers, words.runs, _SETTLE_SECONDS)
             scale, unit = scale_of(work.name, sizes)
@@ -117,7 +123,7 @@ def _round(*, spans: bool) -> float:
 
 
 @contextmanager
-def _collector() -> Iterator[str]:
+def collector() -> Iterator[str]:
     """The URL of a collector that takes spans and forgets them, in this process."""
 
     class Handler(BaseHTTPRequestHandler):

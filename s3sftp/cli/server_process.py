@@ -107,7 +107,7 @@ async def _serve(loaded: LoadedConfiguration) -> None:
     from s3sftp.app.application import Application
 
     install_task_dump()
-    tracing = configure_tracing(os.environ)
+    tracing = configure_tracing(os.environ, loaded.options.tracing)
     gc.freeze()  # imported modules stay: scanning them again and again would delay sessions
     application = Application(loaded.options, loaded.accounts)
     exporting = configure_exporting(application.metrics, os.environ)

@@ -64,7 +64,7 @@ async def _work(
     options: ServerOptions, accounts: Accounts, link: socket.socket, memory: WorkerMemory
 ) -> None:
     install_task_dump()
-    shutdown = configure_tracing(os.environ)
+    shutdown = configure_tracing(os.environ, options.tracing)
     requests = ShutdownRequests()
     gate = WorkerGate(link, requests)
     application = Application(options, accounts, WorkerContext(gate, memory))

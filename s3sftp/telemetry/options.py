@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from s3sftp.config import LocalPath, Options, PositiveDuration
 
@@ -74,3 +74,10 @@ class TracingOptions(Options):
     """Spans of READ and WRITE requests, of which a large file has thousands. `folded`: none; the span of the
     transfer has their number and their bytes. `sampled`: one in a hundred of each session has a span too.
     `each`: all of them, which costs much CPU."""
+    slow: PositiveDuration = timedelta(seconds=1)
+    """An operation or a transfer that takes this long is not ordinary: all of its spans are exported, as are
+    those of one that fails. Only while `OTEL_TRACES_SAMPLER` is not set."""
+    ordinary_spans: int = Field(default=25, ge=0, le=1_000_000)
+    """How many spans of ordinary operations, transfers and their requests each process exports in a second,
+    on average of the last 20 seconds; the rest is dropped. Only while `OTEL_TRACES_SAMPLER` is not set:
+    `always_on` exports all."""

@@ -5,8 +5,9 @@ OTEL_<SIGNAL>_EXPORTER                   otlp, console, none, any installed expo
 OTEL_EXPORTER_OTLP[_<SIGNAL>]_ENDPOINT   its presence alone turns otlp on
 OTEL_EXPORTER_OTLP[_<SIGNAL>]_PROTOCOL   http/protobuf or grpc, which s3sftp[otlp-grpc] installs
 
-If none of them asks for tracing, no SDK is installed, and spans cost nothing. The SDK itself reads the other
-variables (service name, resource, sampler, batch sizes, headers, timeouts).
+If none of them asks for tracing, no SDK is loaded, and spans cost nothing. The SDK itself reads the other
+variables (service name, resource, sampler, batch sizes, headers, timeouts). If OTEL_TRACES_SAMPLER is not
+set, ordinary spans are dropped as `span_groups` decides.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from opentelemetry import trace
 from s3sftp import __version__
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry.export_problems import ReportedExporter, take_sdk_log
+from s3sftp.telemetry.options import TracingOptions
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -34,9 +36,11 @@ _PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": _GRPC}
 """Exporters by the protocol."""
 
 
-def configure_tracing(environ: Mapping[str, str]) -> Callable[[], None] | None:
-    """Install the SDK if the environment asks for it. Returns a (blocking) function that flushes and stops
-    it, or None.
+def configure_tracing(
+    environ: Mapping[str, str], options: TracingOptions | None = None
+) -> Callable[[], None] | None:
+    """Begin to trace if the environment asks for it. Returns a (blocking) function that exports what is left
+    and stops, or None. Without `options` their defaults hold.
 
     Raises ConfigurationError: if a named exporter is not installed, or the protocol is not known.
     """
@@ -46,15 +50,14 @@ def configure_tracing(environ: Mapping[str, str]) -> Callable[[], None] | None:
     factories = [load_exporter("TRACES", name) for name in names]
     # imported late: a server without tracing does not pay for the SDK
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    from s3sftp.telemetry.span_export import LightTracerProvider
 
     take_sdk_log()
     resource = Resource.create({**identity(environ), "process.pid": os.getpid()})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    for factory in factories:
-        exporter = cast("SpanExporter", ReportedExporter(factory()))
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+    exporters = [cast("SpanExporter", ReportedExporter(factory())) for factory in factories]
+    chosen = environ.get("OTEL_TRACES_SAMPLER", "").strip()
+    provider = LightTracerProvider(resource, exporters, None if chosen else options or TracingOptions())
     trace.set_tracer_provider(provider)
     return provider.shutdown
 

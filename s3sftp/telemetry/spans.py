@@ -17,13 +17,13 @@ from typing import TypeVar
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value, set_value
-from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation import set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from s3sftp.errors import StorageError
 from s3sftp.telemetry.costs import Costs, charging, current_transfer
-from s3sftp.telemetry.logs import printable
+from s3sftp.telemetry.logs import MAX_CHARS, printable
 
 T = TypeVar("T")
 Attributes = Mapping[str, AttributeValue]
@@ -116,16 +116,16 @@ def span(
     if not is_tracing():
         return _off
     context = get_current() if parent is None else parent.context
-    above = trace.get_current_span(context).get_span_context()
+    above = trace.get_current_span(context)
     links: tuple[Link, ...] = ()
     transfer = current_transfer() if kind is SpanKind.CLIENT and parent is None else None
     if transfer is not None:
-        its = trace.get_current_span(transfer).get_span_context()
-        if not above.is_valid:
+        its = trace.get_current_span(transfer)
+        if above is INVALID_SPAN or not above.get_span_context().is_valid:
             context, above = transfer, its
-        elif above != its:
-            links = (Link(its),)
-    if above.is_valid and not above.trace_flags.sampled:
+        elif above is not its:
+            links = (Link(its.get_span_context()),)
+    if not above.is_recording() and _is_dropped(above.get_span_context()):
         # what all of OpenTelemetry's samplers decide for a child, at a fraction of the CPU
         return _Attached(INVALID_SPAN, context, ends=False)
     given = _printable(attributes() if attributes is not None else {})
@@ -222,7 +222,16 @@ class _Attached(AbstractContextManager[Span]):
             self._span.end()
 
 
-def _printable(attributes: Attributes) -> dict[str, AttributeValue]:
+def _is_dropped(context: SpanContext) -> bool:
+    return context.is_valid and not context.trace_flags.sampled
+
+
+def _printable(attributes: Attributes) -> Attributes:
     """The attributes with texts as the log has them. One that is not UTF-8 would fail the export of all spans
     of its batch, and long ones could fill memory while the collector is down."""
+    for value in attributes.values():
+        if isinstance(value, str) and not (value.isprintable() and len(value) <= MAX_CHARS):
+            break
+    else:
+        return attributes
     return {name: printable(value) if isinstance(value, str) else value for name, value in attributes.items()}

@@ -56,8 +56,9 @@ class Traced:
             "OTEL_EXPORTER_OTLP_ENDPOINT": url,
             "OTEL_METRICS_EXPORTER": "none",
             "OTEL_BSP_SCHEDULE_DELAY": SOON,
+            "OTEL_TRACES_SAMPLER": "always_on",
         } | environ
-        under = ["env", *(f"{name}={value}" for name, value in variables.items())]
+        under = ["env", *(f"{name}={value}" for name, value in variables.items() if value)]
         self.server = Server(directory / "server", store, bucket, options, under=under)
 
     async def __aenter__(self) -> Traced:
@@ -262,6 +263,56 @@ async def test_an_upload_that_is_cut_off_is_a_failed_span_with_its_reason(
     assert upload.is_failed
     assert upload.attributes["s3sftp.result"] == "aborted"
     assert upload.attributes["error.type"] in ("connection_lost", "client_closed")
+
+
+async def test_without_a_sampler_the_share_of_ordinary_operations_has_all_that_a_few_clients_do(
+    seaweed: Store, bucket: str, tmp_path: Path, collector: Collector
+) -> None:
+    async with Traced(seaweed, bucket, tmp_path, collector.url, OTEL_TRACES_SAMPLER="") as traced:
+        async with traced.client() as client:
+            await client.put(b"/f", b"x" * 100)
+            assert await client.get(b"/f") == b"x" * 100
+        await traced.stop()
+    session = collector.span("sftp.session")
+    close = next(each for each in collector.spans("S3.PutObject"))
+    names = {each.name for each in children(collector, session)}
+    assert {"sftp.OPEN", "sftp.CLOSE", "sftp.upload", "sftp.download"} <= names
+    assert close.parent in {each.id for each in collector.spans("sftp.CLOSE")}
+
+
+async def test_without_a_sampler_and_a_share_only_what_fails_or_is_slow_is_exported_below_its_session(
+    seaweed: Store, bucket: str, tmp_path: Path, collector: Collector
+) -> None:
+    options: dict[str, dict[str, object]] = {"tracing": {"ordinary_spans": 0, "slow": "1 h"}}
+    async with Traced(seaweed, bucket, tmp_path, collector.url, options, OTEL_TRACES_SAMPLER="") as traced:
+        async with traced.client() as client:
+            await client.put(b"/ordinary", b"x" * 100)
+            handle = await client.open(b"/cut-off", W | CREAT | TRUNC)
+            await client.write(handle, 0, bytes(2 * PART_BYTES)[: 200 << 10])
+            client.connection.abort()
+        await until(lambda: bool(collector.spans("ssh.connection")), "the connection's span")
+        await traced.stop()
+    session = collector.span("sftp.session")
+    assert session.parent == collector.span("ssh.connection").id
+    assert {each.attributes["s3sftp.auth.accepted"] for each in collector.spans("ssh.userauth")} == {True}
+    (kept,) = children(collector, session)
+    assert (kept.name, kept.attributes["file.path"]) == ("sftp.upload", "/cut-off")
+    known = {each.id for each in collector.spans()}
+    assert [each.name for each in collector.spans() if each.parent and each.parent not in known] == []
+    assert [each.name for each in collector.spans() if not each.parent] == ["ssh.connection"]
+
+
+async def test_without_a_sampler_what_is_slow_is_exported_with_its_requests(
+    seaweed: Store, bucket: str, tmp_path: Path, collector: Collector
+) -> None:
+    options: dict[str, dict[str, object]] = {"tracing": {"ordinary_spans": 0, "slow": "0.001 ms"}}
+    async with Traced(seaweed, bucket, tmp_path, collector.url, options, OTEL_TRACES_SAMPLER="") as traced:
+        async with traced.client() as client:
+            await client.put(b"/f", b"x" * 100)
+        await traced.stop()
+    close = collector.span("sftp.CLOSE")
+    assert collector.span("S3.PutObject").parent == close.id
+    assert close.parent == collector.span("sftp.session").id
 
 
 async def test_what_the_rights_refuse_is_a_failed_span_with_its_class(

@@ -39,9 +39,10 @@ def endpoint_attributes(url: str) -> dict[str, str | int]:
 def request_attributes(api: str, parameters: Mapping[str, Any], attempt: int) -> dict[str, str | int]:
     """The attributes of one attempt of a request, as it is sent."""
     attributes: dict[str, str | int] = {"rpc.system": "aws-api", "rpc.service": "S3", "rpc.method": api}
-    for parameter, name in _NAMES.items():
-        if (value := parameters.get(parameter)) is not None:
-            attributes[name] = value if isinstance(value, int) else _text(value)
+    for parameter, value in parameters.items():
+        name = _NAMES.get(parameter)
+        if name is not None and value is not None:
+            attributes[name] = value if isinstance(value, str | int) else _text(value)
     if (body := parameters.get("Body")) is not None:
         attributes["http.request.body.size"] = len(body)
     if attempt > 1:
@@ -55,13 +56,12 @@ def note_answer(current: Span, answer: Mapping[str, Any]) -> None:
         return
     about = answer.get("ResponseMetadata", {})
     headers = about.get("HTTPHeaders", {})
-    attributes: dict[str, AttributeValue] = {"http.response.status_code": about.get("HTTPStatusCode", 0)}
+    attributes = _ids(headers.get("x-amz-request-id", ""), headers.get("x-amz-id-2", ""))
+    attributes["http.response.status_code"] = about.get("HTTPStatusCode", 0)
     size = headers.get("content-length", "")
     if size.isdecimal():
         attributes["http.response.body.size"] = int(size[:18])
-    current.set_attributes(
-        attributes | _ids(headers.get("x-amz-request-id", ""), headers.get("x-amz-id-2", ""))
-    )
+    current.set_attributes(attributes)
 
 
 def note_failure(current: Span, request_error: RequestError) -> None:
@@ -77,8 +77,12 @@ def note_failure(current: Span, request_error: RequestError) -> None:
 
 
 def _ids(request: str, extended: str) -> dict[str, AttributeValue]:
-    ids = {"aws.request_id": request, "aws.extended_request_id": extended}
-    return {name: printable(value) for name, value in ids.items() if value}
+    ids: dict[str, AttributeValue] = {}
+    if request:
+        ids["aws.request_id"] = printable(request)
+    if extended:
+        ids["aws.extended_request_id"] = printable(extended)
+    return ids
 
 
 def _text(value: Any) -> str:

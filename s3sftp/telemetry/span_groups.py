@@ -1,0 +1,122 @@
+"""Which spans are kept: those that somebody will look for, and some of the others.
+
+An operation with the requests to S3 below it is a *group*, and so is a transfer. The spans of a group are
+kept or dropped together. It is decided which as soon as one of these is true:
+
+    a span has failed                     kept, and so is what follows in the group
+    a span ends long after the group      kept: it is slow, or a large transfer
+    began
+    there are many spans                  kept: this is rare, and what waits must not fill the memory
+    the group's first span ends           kept while the share lasts, which grows with time; otherwise
+                                          dropped, as is always a request that no client has caused
+
+Spans above the groups (connections, attempts to log in, sessions) are always kept, so every trace exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+from opentelemetry.trace import SpanKind
+
+_TRANSFERS = frozenset({"sftp.upload", "sftp.download", "sftp.hash"})
+_MANY = 64
+"""Spans that a group may have and still be ordinary."""
+SAVED_SECONDS = 20
+"""For how long the share of ordinary spans is saved while it is not used."""
+
+
+class _Ended(Protocol):
+    """What is asked of a span that has ended. Times are in nanoseconds since the epoch."""
+
+    span_id: int
+    end_time: int | None
+
+    @property
+    def group(self) -> SpanGroup[Any] | None: ...
+
+    @property
+    def is_failure(self) -> bool: ...
+
+
+S = TypeVar("S", bound=_Ended)
+
+
+class SpanGroup(Generic[S]):
+    """The spans of one operation or transfer, and what was decided about them."""
+
+    __slots__ = ("began", "has_share", "is_decided", "is_kept", "root_id", "waiting")
+
+    def __init__(self, *, has_share: bool) -> None:
+        """`has_share`: some such groups are kept although they are ordinary."""
+        self.has_share = has_share
+        self.is_decided = False
+        self.is_kept = False
+        self.waiting: list[S] = []
+        """Spans that have ended before the decision."""
+        self.root_id = 0
+        self.began = 0
+
+    def joined_by(self, span_id: int, start_time: int) -> None:
+        """A span of the group begins. The first one is its root: when it ends, the group ends."""
+        if not self.root_id:
+            self.root_id = span_id
+            self.began = start_time
+
+
+class SpanGroups(Generic[S]):
+    """Decides about all groups of a process."""
+
+    def __init__(self, keep: Callable[[S], None], slow_ns: int, ordinary_per_second: int) -> None:
+        """`keep` takes a span that is kept. `ordinary_per_second`: how many spans of ordinary groups are kept
+        in a second; what a quiet time leaves of them is saved."""
+        self._keep = keep
+        self._slow_ns = slow_ns
+        self._ordinary_per_second = ordinary_per_second
+        self._left = 0.0
+        self._counted_until = 0
+
+    def begun_by(self, name: str, kind: SpanKind, *, is_root: bool) -> SpanGroup[S] | None:
+        """The group that a span begins which is in none; None if it is always kept."""
+        if kind is SpanKind.SERVER or name in _TRANSFERS:
+            return SpanGroup(has_share=True)
+        if is_root and kind is SpanKind.CLIENT:
+            return SpanGroup(has_share=False)
+        return None
+
+    def ended(self, span: S) -> None:
+        """Keep a span that has ended, drop it, or let it wait for the decision about its group."""
+        group = span.group
+        if group is None or group.is_kept:
+            self._keep(span)
+        elif span.is_failure or (span.end_time or 0) - group.began >= self._slow_ns:
+            self._keep_all(group, span)
+        elif group.is_decided:
+            return  # what an ordinary operation has left running, and has ended as well
+        elif span.span_id != group.root_id:
+            group.waiting.append(span)
+            if len(group.waiting) >= _MANY:
+                self._keep_all(group, group.waiting.pop())
+        elif group.has_share and self._takes_share(len(group.waiting) + 1, span.end_time or 0):
+            self._keep_all(group, span)
+        else:
+            group.is_decided = True
+            group.waiting.clear()
+
+    def _keep_all(self, group: SpanGroup[S], last: S) -> None:
+        group.is_decided = group.is_kept = True
+        waiting, group.waiting = group.waiting, []
+        for span in waiting:
+            self._keep(span)
+        self._keep(last)
+
+    def _takes_share(self, spans: int, now: int) -> bool:
+        seconds = min(max(now - self._counted_until, 0) / 1e9, SAVED_SECONDS)
+        most = SAVED_SECONDS * self._ordinary_per_second
+        self._left = min(self._left + seconds * self._ordinary_per_second, most)
+        self._counted_until = now
+        if self._left <= 0:
+            return False
+        self._left -= spans  # a group that exceeds what is left is whole, and paid for later
+        return True
