@@ -21,6 +21,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server
 
+from s3sftp.admin.console_files import PATH, ConsoleFiles
 from s3sftp.admin.health import HealthReason, HealthReport
 from s3sftp.admin.options import AdminOptions
 from s3sftp.ssh import CannotListen, ListenOptions, bind
@@ -104,6 +105,7 @@ class Pages:
     def __init__(self, alive: Health, ready: Health, render: Render | None) -> None:
         self._health = {"/livez": (alive, "failed"), "/readyz": (ready, "not ready")}
         self._render = render
+        self._console = ConsoleFiles(asks_token=False)
 
     async def answer(self, request: BaseRequest) -> Response:
         """Answer any request. Never raises."""
@@ -116,12 +118,15 @@ class Pages:
 
     async def _response(self, request: BaseRequest) -> Response:
         path = request.path
-        if path not in self._health and path != "/metrics":
-            return _sentence(404, "there is nothing here; there are /livez, /readyz and /metrics")
+        is_console = self._console.has(path)
+        if path not in self._health and path != "/metrics" and not is_console:
+            return _sentence(404, f"there is nothing here; there are /livez, /readyz, /metrics and {PATH}")
         if request.method not in ("GET", "HEAD"):
             response = _sentence(405, "this can be read with GET and HEAD alone")
             response.headers["Allow"] = "GET, HEAD"
             return response
+        if is_console:
+            return self._console.answer(request)
         if path == "/metrics":
             return self._metrics(request)
         health, bad = self._health[path]
