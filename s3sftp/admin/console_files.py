@@ -1,8 +1,9 @@
 """The files of the console, the page for operators. They are in `console/` beside this module.
 
-They are the same for everybody and contain nothing of this server, so they need no token: what the page shows, it
-asks the API for. The Content-Security-Policy lets it run its own files alone and speak to its own server alone, and
-nobody may show it in a frame. With Trusted Types, the browser itself refuses HTML that is made of text.
+They are the same for everybody and contain nothing of this server, so they need no token: what the page
+shows, it asks the API for. The Content-Security-Policy lets it run its own files alone and speak to its own
+server alone, and nobody may show it in a frame. With Trusted Types, the browser itself refuses HTML that is
+made of text.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class ConsoleFiles:
         return path in self._files or path == f"{PATH}/"
 
     def answer(self, request: BaseRequest) -> Response:
-        """A file that there is. `/console/` leads to `/console`, which the addresses in the page begin from."""
+        """A file that there is. `/console/` leads to `/console`, from which the page's addresses begin."""
         path = request.path
         if path == f"{PATH}/":
             return Response(status=308, headers={"Location": f"..{PATH}"})
