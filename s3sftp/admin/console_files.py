@@ -9,14 +9,17 @@ made of text.
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response
 
 PATH: Final = "/console"
+SignIn = Literal["token", "none", "off"]
+"""Whether the page asks for a token before its first request, tries without one, because the browser may have a
+client certificate, or says that there is no API."""
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_ASKS_TOKEN = b'data-sign-in="token"'
+_SIGN_IN = b'data-sign-in="token"'
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -41,15 +44,13 @@ _HEADERS = {
 class ConsoleFiles:
     """The files by path. They are read once, when this is made: they are 60 kB."""
 
-    def __init__(self, *, asks_token: bool) -> None:
-        """`asks_token`: the page asks for the API's token before its first request."""
+    def __init__(self, sign_in: SignIn) -> None:
         self._files = {
             PATH if file.name == "index.html" else f"{PATH}/{file.name}": file.read_bytes()
             for file in files("s3sftp.admin").joinpath("console").iterdir()
             if file.name.rpartition(".")[2] in _TYPES
         }
-        if not asks_token:
-            self._files[PATH] = self._files[PATH].replace(_ASKS_TOKEN, b'data-sign-in="none"')
+        self._files[PATH] = self._files[PATH].replace(_SIGN_IN, f'data-sign-in="{sign_in}"'.encode())
 
     def has(self, path: str) -> bool:
         return path in self._files or path == f"{PATH}/"

@@ -105,7 +105,7 @@ class Pages:
     def __init__(self, alive: Health, ready: Health, render: Render | None) -> None:
         self._health = {"/livez": (alive, "failed"), "/readyz": (ready, "not ready")}
         self._render = render
-        self._console = ConsoleFiles(asks_token=False)
+        self._console = ConsoleFiles("off")
 
     async def answer(self, request: BaseRequest) -> Response:
         """Answer any request. Never raises."""

@@ -19,7 +19,7 @@ from s3sftp.errors import ConfigurationError, S3sftpError
 F = TypeVar("F", bound=Callable[..., Any])
 _SECONDS = 10.0
 _MAX_BYTES = 16 << 20
-_MAX_TOKEN_BYTES = 4096
+_MAX_TOKEN_FILE_BYTES = 1 << 20
 
 
 class CannotAskServer(S3sftpError):
@@ -92,7 +92,7 @@ class AdminClient:
                 raise ConfigurationError(
                     ["admin.port = 0 picks a free port: give --url with the one that the log names"]
                 )
-            is_tls = bool(found.get("tls_certificate_file"))
+            is_tls = bool(found.get("cert_file"))
             return cls(reachable(host), port, token, _tls(is_tls, ca_file, certificate, certificate_key))
         host, port, is_tls, prefix = _parts_of(url)
         return cls(host, port, token, _tls(is_tls, ca_file, certificate, certificate_key), prefix)
@@ -120,7 +120,8 @@ class AdminClient:
         except UnicodeError:
             raise CannotAskServer(f"{self.host!r} should be a host name or an address") from None
         except ssl.SSLError as error:
-            raise CannotAskServer(f"no TLS with {where}: {error.reason or error}") from None
+            advice = "--url should have the name in its certificate, and --ca-file its CA"
+            raise CannotAskServer(f"no TLS with {where}: {_reason(error)}; {advice}") from None
         except (OSError, OverflowError, http.client.HTTPException) as error:
             raise ServerIsAway(f"no answer from {where}: {error or type(error).__name__}") from None
         finally:
@@ -136,6 +137,12 @@ class AdminClient:
         return {"Accept": "application/json"} | (
             {"Authorization": f"Bearer {self.token}"} if self.token else {}
         )
+
+
+def _reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return str(error.reason or error)
 
 
 def _answer(status: int, body: bytes, where: str, *, has_token: bool) -> Any:
@@ -171,15 +178,18 @@ def _parts_of(url: str) -> tuple[str, int, bool, str]:
 
 
 def _read_token(file: Path | None) -> str:
-    """The first line of the file."""
+    """A token of the server's file: the first that may do everything, or else the first one."""
     if file is None:
         return ""
     with file.open("rb") as stream:
-        token = stream.read(_MAX_TOKEN_BYTES).decode("ascii", "replace").strip()
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError([f"{str(file)!r} should contain the API's token and nothing else"])
-    if not token:
-        raise ConfigurationError([f"{str(file)!r} is empty: it should contain the API's token"])
+        text = stream.read(_MAX_TOKEN_FILE_BYTES).decode("ascii", "replace")
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines.sort(key=lambda words: "read-only" in words)
+    if not lines:
+        raise ConfigurationError([f"{str(file)!r} should contain a token of the API"])
+    token = lines[0][1] if len(lines[0]) > 1 else lines[0][0]
+    if not token.isascii() or not token.isprintable():
+        raise ConfigurationError([f"{str(file)!r} should contain a token of ASCII characters"])
     return token
 
 
@@ -193,7 +203,6 @@ def _tls(
         if certificate is not None:
             context.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
-        raise ConfigurationError(
-            [f"the files of certificates cannot be used: {error.reason or error}"]
-        ) from None
+        problem = f"the files of certificates cannot be used: {error.reason or error}"
+        raise ConfigurationError([problem]) from None
     return context

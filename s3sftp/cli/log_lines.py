@@ -1,4 +1,4 @@
-"""Lines of the server's log as other programs hand them on: found in what surrounds them, and chosen. Pure."""
+"""Events of the server's log, found in lines that other programs hand on, and chosen. Pure."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ def logs(
 ) -> None:
     """Read the server's log in JSON from FILE or standard input, and show it readable.
 
-    The server writes its log to standard error, and keeps none itself. So this command reads what collects it:
+    The server writes its log to standard error, and keeps none itself. So this command reads what collects
+    it:
 
     \b
       journalctl -u s3sftp -o cat -f | s3sftp logs --user alice
@@ -62,13 +63,23 @@ def logs(
 class _Shown:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
+        self._day = ""
         self._render = TextRenderer(colours=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
     def __call__(self, line: str, event: Event | None) -> str:
         # what stands in a log by now was escaped by the server; what forged a line was not
         if event is None or self._as_json:
             return printable(line, _MAX_CHARS)
-        return self._render(None, "", escape_event(None, "", dict(event)))
+        escaped = escape_event(None, "", dict(event))
+        return self._heading(str(escaped.get("timestamp", ""))) + self._render(None, "", escaped)
+
+    def _heading(self, timestamp: str) -> str:
+        """The date, if it is another one than that of the line before: lines have the time of day."""
+        day, _, time = timestamp.partition("T")
+        if not time or day == self._day:
+            return ""
+        self._day = day
+        return f"{day} (UTC)\n"
 
 
 def _lines(file: Path | None, *, follow: bool) -> Iterator[str]:

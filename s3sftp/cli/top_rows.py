@@ -26,23 +26,33 @@ class TopTable:
 
 def headline(snapshot: ServerSnapshot) -> str:
     """The server in one line."""
-    server = snapshot.server
-    counters = server["counters"]
-    return (
-        f"s3sftp {server['version']}  {server['state']}  up {readable_seconds(server['uptime_seconds'])}  "
-        f"workers {server['workers']}  connections {counters['connections']}  sessions {counters['sessions']}  "
-        f"open files {counters['open_handles']}  buffered {readable_bytes(counters['buffered_bytes'])} of "
-        f"{readable_bytes(counters['buffer_bytes'])}"
+    server, counters = snapshot.server, snapshot.server["counters"]
+    buffered, budget = (readable_bytes(counters[each]) for each in ("buffered_bytes", "buffer_bytes"))
+    return "  ".join(
+        (
+            f"s3sftp {server['version']}",
+            server["state"],
+            f"up {readable_seconds(server['uptime_seconds'])}",
+            f"workers {server['workers']}",
+            f"connections {counters['connections']}",
+            f"sessions {counters['sessions']}",
+            f"open files {counters['open_handles']}",
+            f"buffered {buffered} of {budget}",
+        )
     )
 
 
 def throughput(snapshot: ServerSnapshot) -> str:
     """What moves now, and the most of the last 15 minutes."""
+    moved = {"in": snapshot.bytes_in, "out": snapshot.bytes_out}
+    requests = snapshot.s3_requests
     return "  ".join(
         (
-            f"in {readable_bytes(_last(snapshot.bytes_in))}/s (peak {readable_bytes(_most(snapshot.bytes_in))}/s)",
-            f"out {readable_bytes(_last(snapshot.bytes_out))}/s (peak {readable_bytes(_most(snapshot.bytes_out))}/s)",
-            f"S3 {_last(snapshot.s3_requests):.1f} requests/s (peak {_most(snapshot.s3_requests):.1f} in 15 min)",
+            *(
+                f"{way} {readable_bytes(_last(values))}/s (peak {readable_bytes(_most(values))}/s)"
+                for way, values in moved.items()
+            ),
+            f"S3 {_last(requests):.1f} requests/s (peak {_most(requests):.1f} in 15 min)",
         )
     )
 

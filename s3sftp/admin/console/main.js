@@ -83,5 +83,7 @@ for (const name of ["filter", "recent-choice"]) {
 }
 setText(byId("host"), location.host);
 setInterval(() => page.tick(polling.next, polling.isRunning), 1000);
-if (document.body.dataset.signIn === "token") page.askForToken("");
-else void polling.start();
+const signInBy = document.body.dataset.signIn;
+if (signInBy === "off") byId("off").hidden = false;
+else if (signInBy === "token") page.askForToken("");
+else void polling.start(); // with a client certificate no token is needed
