@@ -16,8 +16,8 @@ from aiohttp.web_response import Response
 
 PATH: Final = "/console"
 SignIn = Literal["token", "none", "off"]
-"""Whether the page asks for a token before its first request, tries without one, because the browser may have a
-client certificate, or says that there is no API."""
+"""Whether the page asks for a token before its first request, tries without one, because the browser may have
+a client certificate, or says that there is no API."""
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _SIGN_IN = b'data-sign-in="token"'
 _POLICY = {

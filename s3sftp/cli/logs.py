@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from s3sftp.telemetry.log_forms import TextRenderer
 from s3sftp.telemetry.logs import escape_event, printable
 
 _MAX_CHARS = 16_000
+_FORBIDDEN = re.compile(r"[^\w.-]")
+"""What the name of a field in `name=value` cannot have."""
 
 
 @click.command()
@@ -70,7 +73,8 @@ class _Shown:
         # what stands in a log by now was escaped by the server; what forged a line was not
         if event is None or self._as_json:
             return printable(line, _MAX_CHARS)
-        escaped = escape_event(None, "", dict(event))
+        named = {_FORBIDDEN.sub("_", name): value for name, value in event.items()}
+        escaped = escape_event(None, "", named)
         return self._heading(str(escaped.get("timestamp", ""))) + self._render(None, "", escaped)
 
     def _heading(self, timestamp: str) -> str:
