@@ -126,7 +126,7 @@ class TransferEntry(ApiAnswer):
     session: str
     user: str
     peer: str
-    direction: Literal["upload", "download", "hash"]
+    direction: Literal["upload", "download"]
     path: str
     bucket: str | None = None
     key: str | None = None
@@ -182,7 +182,7 @@ class UserRule(ApiAnswer):
     allow: list[str]
     deny: list[str]
     hide: list[str]
-    max_file_bytes: NonNegativeInt
+    max_file_bytes: NonNegativeInt | None
     on_conflict: str
 
 
