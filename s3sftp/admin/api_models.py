@@ -7,7 +7,7 @@ Lists that processes answer for have `not_answered`: the workers that did not an
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, StringConstraints
 
@@ -26,6 +26,9 @@ class ApiAnswer(BaseModel):
     """What is answered. Fields are always all there."""
 
     model_config = ConfigDict(frozen=True)
+
+
+Entry = TypeVar("Entry", bound=ApiAnswer)
 
 
 class ApiInput(BaseModel):

@@ -19,9 +19,9 @@ class AdminOptions(Options):
     port: int | None = Field(default=None, ge=0, le=65535)
     """TCP port; 0 picks a free one, which the log event `admin.listening` reports. Default: no admin port."""
     token_file: LocalPath | None = None
-    """A file of tokens for the API, which is off without one and without `client_ca_file`: a line for each, as
-    `TOKEN`, `NAME TOKEN` or `NAME TOKEN read-only`. A token has at least 32 characters. The file is read again
-    when it changes, so tokens are rotated without a restart."""
+    """A file of tokens for the API, which is off without one and without `client_ca_file`: a line for each,
+    as `TOKEN`, `NAME TOKEN` or `NAME TOKEN read-only`. A token has at least 32 characters. The file is read
+    again when it changes, so tokens are rotated without a restart."""
     cert_file: LocalPath | None = None
     """The certificate of the port in PEM, with those of intermediate CAs. The whole port speaks TLS then."""
     key_file: LocalPath | None = None

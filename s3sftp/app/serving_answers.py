@@ -1,7 +1,7 @@
 """What one serving process answers to the admin API: the only process itself, or a worker to its supervisor.
 
-Questions and answers are JSON: `{"ask": "sessions", "limit": 100}`. Each process answers for what it serves, and
-`app/admin_api.py` puts the answers together.
+Questions and answers are JSON: `{"ask": "sessions", "limit": 100}`. Each process answers for what it serves,
+and `app/admin_api.py` puts the answers together.
 """
 
 from __future__ import annotations
