@@ -7,7 +7,7 @@ Lists that processes answer for have `not_answered`: the workers that did not an
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, StringConstraints
 
@@ -26,6 +26,9 @@ class ApiAnswer(BaseModel):
     """What is answered. Fields are always all there."""
 
     model_config = ConfigDict(frozen=True)
+
+
+Entry = TypeVar("Entry", bound=ApiAnswer)
 
 
 class ApiInput(BaseModel):
@@ -126,7 +129,7 @@ class TransferEntry(ApiAnswer):
     session: str
     user: str
     peer: str
-    direction: Literal["upload", "download", "hash"]
+    direction: Literal["upload", "download"]
     path: str
     bucket: str | None = None
     key: str | None = None
@@ -182,7 +185,7 @@ class UserRule(ApiAnswer):
     allow: list[str]
     deny: list[str]
     hide: list[str]
-    max_file_bytes: NonNegativeInt
+    max_file_bytes: NonNegativeInt | None
     on_conflict: str
 
 

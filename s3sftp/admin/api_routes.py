@@ -119,7 +119,6 @@ ROUTES: tuple[Route, ...] = (
         "Try a login and operations, and change nothing.",
         models.DryRunResult,
         body=models.DryRunRequest,
-        not_found=_NO_USER,
         reads=True,
     ),
     Route("GET", f"{_API}/bans", "bans", "The bans in force, those of replicas included.", models.BanList),

@@ -52,8 +52,8 @@ class OpenStorage:
         """Accepts any backend: a spool provides what it lacks. In `uploads` the workers count the open
         uploads of each user, and in `changes` the names that they have changed. `events` receives commits and
         renames. `storages`: further ones, by the names that mounts use. `quotas`: what is stored where there
-        are quotas, as everybody who stores there knows it; None: this process alone does. `book`: where transfers are
-        noted.
+        are quotas, as everybody who stores there knows it; None: this process alone does.
+        `book`: where transfers are noted.
 
         Raises ConfigurationError: if a backend is invalid, with all its problems.
         """

@@ -2,9 +2,10 @@
 
     OPEN ─► began ─► live ── CLOSE ─► ended ─► recent   a bounded ring
                                         ├────► session  bytes of the session so far
-                                        └────► day      bytes, files and S3 requests of the user since midnight
+                                        └────► day      files, bytes and requests of the user since midnight
 
-A READ or WRITE writes nothing here: what is under way has counts of its own, which are read when somebody asks.
+A READ or WRITE writes nothing here: what is under way has counts of its own, which are read when somebody
+asks.
 """
 
 from __future__ import annotations
