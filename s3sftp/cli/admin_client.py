@@ -6,20 +6,20 @@ import http.client
 import json
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import click
 
+from s3sftp.admin.api_tokens import BadTokens, read_tokens
 from s3sftp.cli.admin_address import admin_settings, configured_address, reachable
 from s3sftp.errors import ConfigurationError, S3sftpError
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SECONDS = 10.0
 _MAX_BYTES = 16 << 20
-_MAX_TOKEN_FILE_BYTES = 1 << 20
 
 
 class CannotAskServer(S3sftpError):
@@ -63,7 +63,7 @@ class AdminClient:
 
     host: str
     port: int
-    token: str
+    token: str = field(repr=False)
     tls: ssl.SSLContext | None = None
     prefix: str = ""
     """The path that a proxy has the port under."""
@@ -181,16 +181,11 @@ def _read_token(file: Path | None) -> str:
     """A token of the server's file: the first that may do everything, or else the first one."""
     if file is None:
         return ""
-    with file.open("rb") as stream:
-        text = stream.read(_MAX_TOKEN_FILE_BYTES).decode("ascii", "replace")
-    lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    lines.sort(key=lambda words: "read-only" in words)
-    if not lines:
-        raise ConfigurationError([f"{str(file)!r} should contain a token of the API"])
-    token = lines[0][1] if len(lines[0]) > 1 else lines[0][0]
-    if not token.isascii() or not token.isprintable():
-        raise ConfigurationError([f"{str(file)!r} should contain a token of ASCII characters"])
-    return token
+    try:
+        tokens = read_tokens(file)
+    except BadTokens as problem:
+        raise ConfigurationError([f"{str(file)!r}: {problem}"]) from None
+    return min(tokens, key=lambda token: token.read_only).secret
 
 
 def _tls(

@@ -18,9 +18,9 @@ export class ApiError extends Error {
     return this.status === 0;
   }
 
-  /** Whether the token is missing or wrong. */
+  /** Whether the token is missing or wrong; 429: there were too many wrong ones. */
   get isRefused() {
-    return this.status === 401;
+    return this.status === 401 || this.status === 429;
   }
 }
 

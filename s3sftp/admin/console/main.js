@@ -12,19 +12,27 @@ const page = new Page();
 const polling = new Polling(round);
 const parts = sections(api, act);
 
+/** Whether the server has taken the token: until then it is tried once a round, because wrong ones are counted. */
+let isWelcome = false;
+
 /** Ask for all that is due, at once. Returns whether the server answered. */
 async function round() {
-  const due = parts.filter((part) => part.isDue(Date.now()));
+  const due = isWelcome ? parts.filter((part) => part.isDue(Date.now())) : parts.slice(0, 1);
   if (due.length === 0) return true;
   const results = await Promise.all(due.map((part) => part.refresh()));
   const refused = results.find((error) => error?.isRefused);
-  if (refused !== undefined) {
-    signOut(api.hasToken ? "The server refused this token." : "");
+  if (refused) {
+    signOut(api.hasToken ? `The server refused this token: ${refused.message}.` : "");
     return false;
+  }
+  if (!isWelcome && results[0] === null) {
+    isWelcome = true;
+    return round();
   }
   const isAway = results.every((error) => error?.isAway);
   if (!isAway) results.forEach((error, index) => error && due[index].explain(error));
   page.answered(isAway ? (results[0]?.message ?? "") : null, parts.every((part) => part.hasShown));
+  if (!isWelcome && !isAway) page.say(`No figures: ${results[0]?.message}.`, true);
   return !isAway;
 }
 
@@ -57,6 +65,7 @@ async function drain() {
 function signOut(why) {
   polling.stop();
   api.use("");
+  isWelcome = false;
   page.askForToken(why);
 }
 
