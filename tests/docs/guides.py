@@ -23,6 +23,7 @@ DOCS = ROOT / "docs"
 GUIDES = (
     "quick-start.md",
     "operating.md",
+    "console.md",
     "production-aws.md",
     "stores.md",
     "runbooks.md",

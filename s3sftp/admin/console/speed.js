@@ -21,14 +21,15 @@ export class Speeds {
   take(transfers, at) {
     const kept = new Map();
     for (const { id, bytes } of transfers) {
-      const samples = (this.samples.get(id) ?? []).filter((sample) => at - sample.at <= WINDOW_SECONDS);
-      kept.set(id, [...samples, { at, bytes }]);
+      const samples = this.samples.get(id) ?? [];
+      const last = samples.at(-1); // stays, however long the page was not awake
+      kept.set(id, [...samples.filter((each) => each === last || at - each.at <= WINDOW_SECONDS), { at, bytes }]);
     }
     this.samples = kept;
   }
 
   /**
-   * Bytes per second in the last seconds, ten at most; null as long as there is one sample alone.
+   * Bytes per second since the oldest sample of the last ten seconds, or the one before; null with one alone.
    * @param {string} id
    * @returns {{rate: number, seconds: number} | null}
    */
