@@ -1,10 +1,11 @@
-"""One server for the tests of a file, and a browser for each test."""
+"""One server and one browser for the tests of a file, which share an event loop; a profile for each test."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from testbed.s3_store import Store
@@ -20,13 +21,13 @@ def server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def console(browser: Browser, server: ConsoleServer) -> AsyncIterator[ConsolePage]:
     """The console, not yet opened. Whatever the browser complains about at the end fails the test."""
     async with console_page(browser, server) as page:

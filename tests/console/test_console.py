@@ -16,7 +16,8 @@ from tests.support.client_workspace import content
 from tests.support.commands import Running
 from tests.support.s3_client import s3_client
 
-expect.set_options(timeout=25_000)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+expect.set_options(timeout=60_000)
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><b>\x1b[2J\u202efdp.exe"
 SHOWN = "<img src=x onerror=\"document.title='owned'\"><b>\\x1b[2J\\u202efdp.exe"
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from playwright.async_api import expect
 
 from tests.console.console_page import ConsolePage
 from tests.console.console_server import ConsoleServer
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 expect.set_options(timeout=60_000)
 
 

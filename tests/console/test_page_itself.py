@@ -16,6 +16,7 @@ from tests.console.console_page import API, ConsolePage, console_page
 from tests.console.console_server import TOKEN, ConsoleServer
 from tests.support.browser import axe_findings
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 expect.set_options(timeout=60_000)
 NUMBERS = [0, 1, 999, 999.4, 1000, 9_994, 9_996, 99_949, 99_951, 999_499, 999_500, 5e9, 1.5e13, 2e18]
 AMOUNTS = [0, 1e-7, 0.000011, 0.0099, 0.01, 0.5, 1, 12.345]
