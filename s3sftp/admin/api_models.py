@@ -18,7 +18,7 @@ MAX_TRIES = 20
 
 LogLevelName = Literal["debug", "info", "warning", "error"]
 TransferState = Literal["live", "committed", "failed", "aborted"]
-Text = Annotated[str, StringConstraints(max_length=1024)]
+Text = Annotated[str, StringConstraints(max_length=256)]
 Limit = Annotated[int, Field(ge=1, le=MAX_ITEMS)]
 
 

@@ -15,7 +15,10 @@ from s3sftp.admin.api_routes import ROUTES, Route
 
 _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
+_NO_HTTP = {"text/plain": {"schema": {"type": "string"}}}
+"""What is answered by whoever parses HTTP, before there is a route."""
 _ALWAYS = {
+    400: "the request line or a header is too long, or the body is no JSON",
     401: "no token, or a wrong one",
     403: "the token is read-only, or a page of another site asks",
     421: "the Host header names another server",
@@ -88,13 +91,15 @@ def _problems(route: Route) -> dict[str, Any]:
         known[404] = route.not_found
     if route.body is not None:
         known |= {
-            400: "the body is no JSON",
             413: "the body is too long",
             415: "the body is not declared as JSON",
         }
     if route.body is not None or route.query is not None:
         known[422] = "a value is wrong; the detail says which"
-    return {str(status): {"description": text, "content": _PROBLEM} for status, text in sorted(known.items())}
+    return {
+        str(status): {"description": text, "content": {**_PROBLEM, **(_NO_HTTP if status == 400 else {})}}
+        for status, text in sorted(known.items())
+    }
 
 
 def _in_path(route: Route) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ GUIDES = (
     "production-aws.md",
     "stores.md",
     "runbooks.md",
+    "admin.md",
     "hardening.md",
     "logins.md",
     "limits.md",
