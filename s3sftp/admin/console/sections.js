@@ -162,9 +162,8 @@ function limit() {
 }
 
 /**
- * @template {object} Item
- * @param {Item[]} items
- * @returns {Item[]}
+ * @param {any[]} items
+ * @returns {any[]}
  */
 function matching(items) {
   const words = wanted();
