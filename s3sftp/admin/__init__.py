@@ -1,8 +1,10 @@
-"""The admin port: liveness, readiness and metrics over HTTP.
+"""The admin port: liveness, readiness, metrics, the API and the console over HTTP.
 
-options              where it listens
+options              where it listens, and who may call the API
 health               decides on liveness and readiness (pure)
 storage_check        what is known about the storage, and when to check again
+api_*, openapi       the API: routes, models, tokens, access
+console_files        the page for operators, whose files are in console/
 http_service         HTTP, with limits for its connections; imported only if the port is configured
 """
 

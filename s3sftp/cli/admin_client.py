@@ -50,7 +50,7 @@ def admin_flags(command: F) -> F:
         ),
         click.option("--token-file", type=file, help="The API's token; default: `admin.token_file`."),
         click.option(
-            "--url", metavar="URL", help="The admin port, as http://127.0.0.1:8022; default: [admin]."
+            "--url", metavar="URL", help="The admin port, as http://127.0.0.1:9090; default: [admin]."
         ),
     ):
         command = decorate(command)
@@ -172,7 +172,7 @@ def _parts_of(url: str) -> tuple[str, int, bool, str]:
     except ValueError:
         parts, port = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-        raise ConfigurationError([f"--url = {url!r} should be like http://127.0.0.1:8022"])
+        raise ConfigurationError([f"--url = {url!r} should be like http://127.0.0.1:9090"])
     is_tls = parts.scheme == "https"
     return parts.hostname, port or (443 if is_tls else 80), is_tls, parts.path.rstrip("/")
 

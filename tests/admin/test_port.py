@@ -86,7 +86,7 @@ async def test_other_paths_and_methods_are_refused_with_a_sentence() -> None:
         nothing = await ask(listening, "/../../etc/passwd?x=/livez")
         assert (nothing.status, nothing.body) == (
             404,
-            b"there is nothing here; there are /livez, /readyz and /metrics\n",
+            b"there is nothing here; there are /livez, /readyz, /metrics and /console\n",
         )
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"):
             said = await ask(listening, "/readyz", method)

@@ -165,7 +165,7 @@ async def test_what_keeps_a_command_from_the_server_is_said(server: ConsoleServe
         (
             ["sessions", "--url", "127.0.0.1", "--token-file", token],
             2,
-            "should be like http://127.0.0.1:8022",
+            "should be like http://127.0.0.1:9090",
         ),
         (
             ["sessions", "--url", f"https://127.0.0.1:{server.admin_port}", "--token-file", token],
