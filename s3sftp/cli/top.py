@@ -21,6 +21,8 @@ from s3sftp.telemetry.logs import printable
 
 _LONGEST_PAUSE_SECONDS = 30.0
 _STATE_STYLES = {"ready": "green", "draining": "yellow", "starting": "yellow"}
+_RATIOS = {"file": 2, "outcome": 3, "trace": 1, "client": 1, "why": 1, "source": 1}
+"""Columns that share the width that the others, which are never cut, leave."""
 _GAPS = 3
 """Lines that a table has besides its rows."""
 
@@ -111,7 +113,7 @@ def _rich_table(table: TopTable, shown: int) -> RenderableType:
             justify="right" if is_number else "left",
             no_wrap=True,
             overflow="ellipsis",
-            ratio=None if is_number else 1,
+            ratio=_RATIOS.get(column),
         )
     for row in table.rows[:shown]:
         drawn.add_row(*(Text(printable(cell)) for cell in row))  # as Text: markup in names stays text

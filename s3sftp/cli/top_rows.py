@@ -178,8 +178,8 @@ def _file(transfer: Item) -> str:
 
 
 def _time(at: Any) -> str:
-    """Date and time of day, from ISO 8601."""
-    return str(at)[:19].replace("T", " ") if at else "-"
+    """Day of the month and time of day in UTC, from ISO 8601."""
+    return str(at)[5:19].replace("T", " ") if at else "-"
 
 
 def _last(values: Sequence[float]) -> float:
