@@ -1,4 +1,4 @@
-"""Sends each call of the admin API what it takes and what it does not: `python -m tests.admin.api_fuzzer PORT`.
+"""Sends each call of the admin API what it takes and what it does not: `-m tests.admin.api_fuzzer PORT`.
 
 The document comes on standard input; the names of the calls that keep it go to standard output. It is a
 program of its own, because pytest would rewrite all of schemathesis' modules.
