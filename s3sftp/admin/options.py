@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pydantic import Field, model_validator
 
 from s3sftp.config import LocalPath, Options
@@ -29,7 +27,7 @@ class AdminOptions(Options):
     client_ca_file: LocalPath | None = None
     """CAs in PEM that certify clients of the API: a certificate of theirs is as good as a token. Health and
     metrics need none."""
-    allowed_hosts: Sequence[str] = ()
+    allowed_hosts: tuple[str, ...] = ()
     """Names by which browsers and other clients of the API reach the port, besides `localhost`, `host` and IP
     addresses. Requests for other names are refused, so that no web page can reach the API by a name of its
     own."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +19,8 @@ from testbed.s3_store import Store
 from tests.admin.admin_client import admin_port_of, ask
 from tests.admin.admin_servers import connect, serving
 from tests.admin.api_client import ApiClient, token_file
+from tests.support.clients import Clients
+from tests.support.commands import installed
 from tests.support.server import Server
 
 EITHER = pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
@@ -182,5 +187,74 @@ async def test_bans_are_listed_and_lifted_by_their_id(
 
 
 async def _s3sftp(*arguments: str) -> None:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "s3sftp", *arguments)
-    assert await process.wait() == 0
+    command = [sys.executable, "-m", "s3sftp", *arguments]
+    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+
+
+@asynccontextmanager
+async def stopped(pid: int) -> AsyncIterator[None]:
+    """A process that does not turn meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_worker_that_hangs_is_named_and_the_others_answer(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    limit: dict[str, object] = {"worker_timeout": "10 min"}
+    async with operated(tmp_path, store, bucket, 2, server=limit) as (server, api):
+        async with contextlib.AsyncExitStack() as clients:
+            for _ in range(2):
+                connection = await clients.enter_async_context(await connect(server))
+                await clients.enter_async_context(connection.start_sftp_client())
+            said = await api.until("/sessions", lambda said: len(said["items"]) == 2)
+            assert {each["worker"] for each in said["items"]} == {1, 2}
+            (pid,) = [event["pid"] for event in server.events("worker.started") if event["worker"] == 2]
+            async with stopped(pid):
+                for path in ("/sessions", "/transfers", "/costs", "/logins/failed"):
+                    said = await api.get(path)
+                    assert said["not_answered"] == [2]
+                assert [each["worker"] for each in (await api.get("/sessions"))["items"]] == [1]
+            await api.until("/sessions", lambda said: said["not_answered"] == [])
+
+
+@EITHER
+async def test_openssh_and_rclone_are_seen_with_what_they_moved(
+    store: Store, bucket: str, tmp_path: Path, workers: int
+) -> None:
+    source = tmp_path / "file"
+    source.write_bytes(b"x" * SIZE)
+    async with operated(tmp_path, store, bucket, workers) as (server, api):
+        clients = Clients(server, tmp_path / "home")
+        assert (await clients.sftp(f"put {source} /by-openssh")).status == 0
+        words = ("copyto", str(source), "alice:/by-rclone")
+        assert (await clients.rclone(*words, program=installed("rclone"))).status == 0
+        said = await api.until("/transfers?state=recent", lambda said: len(said["items"]) >= 2)
+        moved = {each["path"].split(".")[0]: each for each in said["items"]}
+        for name in ("/by-openssh", "/by-rclone"):
+            assert (moved[name]["bytes"], moved[name]["state"]) == (SIZE, "committed")
+
+
+async def test_a_dry_run_says_what_the_login_and_its_operations_would_be(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    async with operated(tmp_path, store, bucket, 2) as (server, api):
+        key = asyncssh.read_private_key(str(server.key_file)).export_public_key().decode()
+        stranger = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+        path = "/api/v1/users/alice/dry-run"
+        tries = ["put /x.csv", "get /missing"]
+        said = (await api.call("POST", path, {"key": key, "from": "192.0.2.1", "try": tries})).json
+        assert (said["accepted"], said["all_allowed"], said["ban"]["state"]) == (True, False, "none")
+        assert [each["state"] for each in said["operations"]] == ["allowed", "refused"]
+        assert not (await api.call("POST", path, {"key": stranger})).json["accepted"]
+        assert (await api.call("POST", path, {})).json["accepted"]
+        refused = (await api.call("POST", path, {"methods": ["totp"]})).json
+        assert (refused["accepted"], "is not enough" in refused["reason"]) == (False, True)
+        for wrong in ({"try": ["fly /"]}, {"from": "here"}, {"key": "none"}):
+            assert (await api.call("POST", path, wrong)).status == 422
+        detail = await api.get("/users/alice")
+        assert detail["rules"][0]["storage"] == f"s3://{bucket}/alice/"
+        assert [each["name"] for each in (await api.get("/users"))["items"]] == ["alice"]
