@@ -22,8 +22,8 @@ from aiohttp.web_server import Server
 
 from s3sftp.admin.api_access import ApiAccess
 from s3sftp.admin.api_service import ApiCalls, ApiService
-from s3sftp.admin.console_files import PATH, ConsoleFiles
 from s3sftp.admin.connection_limits import ConnectionLimits, LimitedProtocol
+from s3sftp.admin.console_files import PATH, ConsoleFiles
 from s3sftp.admin.health import HealthReason, HealthReport
 from s3sftp.admin.options import AdminOptions
 from s3sftp.admin.tls import tls_context
