@@ -27,12 +27,19 @@ from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.backends.router import backend_at
 from s3sftp.errors import ConfigurationError
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
-from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage, QuotaCounters
+from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage, QuotaCounters, TransferBook
 from s3sftp.fs.open_storage import NO_STORAGES
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.sftp import HandlesOfUsers, Rates, SftpOptions, SftpSession, UserPaces
-from s3sftp.ssh import ConnectionSource, Listener, ListenOptions, SshOptions, host_keys_in_thread
+from s3sftp.ssh import (
+    ConnectionSource,
+    Listener,
+    ListenOptions,
+    OpenedSession,
+    SshOptions,
+    host_keys_in_thread,
+)
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.options import TracingOptions
@@ -135,6 +142,7 @@ class Server:
         self._paces = UserPaces(rates, self.metrics)
         self._handles = HandlesOfUsers(handles, self.metrics)
         self._events = EventHub(on_committed, on_renamed)
+        self._book = TransferBook()
         self._running: AsyncExitStack | None = None
         self._listener: Listener | None = None
         self._accepting = False
@@ -197,6 +205,7 @@ class Server:
             self.metrics,
             self._storages,
             self._quotas,
+            self._book,
         )
 
         def open_session(identity: Identity, session: backends.Session) -> SftpSession:
@@ -240,6 +249,19 @@ class Server:
     def defender(self) -> Defender | None:
         """Bans sources; None while the server does not listen itself."""
         return self._listener.defender if self._listener else None
+
+    @property
+    def book(self) -> TransferBook:
+        """The transfers of this server: those under way, and the latest that ended."""
+        return self._book
+
+    def open_sessions(self) -> list[OpenedSession]:
+        """The sessions that are open now."""
+        return self._listener.open_sessions() if self._listener else []
+
+    def disconnect(self, session_id: str, reason: str) -> bool:
+        """End the connection of a session, as `send_away`. Returns whether there is such a session."""
+        return self._listener is not None and self._listener.disconnect(session_id, reason)
 
     @property
     def busy(self) -> bool:

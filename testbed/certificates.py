@@ -43,14 +43,20 @@ class Authority:
 
     def server(self, *hosts: str) -> ssl.SSLContext:
         """TLS of a server under these names or addresses."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certified("server", *hosts))
+        return context
+
+    def certified(self, subject: str, *hosts: str) -> Path:
+        """A file with the key and the certificate of a subject, for these names or addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
+        names = [_name(host) for host in hosts or (subject,)]
         signed = (
-            self._certificate(subject, key)
-            .add_extension(x509.SubjectAlternativeName([_name(host) for host in hosts]), critical=False)
+            self._certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]), key)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        file = self._directory / "server.pem"
+        file = self._directory / f"{subject}.pem"
         file.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -59,9 +65,7 @@ class Authority:
             )
             + signed.public_bytes(serialization.Encoding.PEM)
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return file
 
     def _certificate(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         """With what Python 3.13 insists on."""

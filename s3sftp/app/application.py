@@ -20,12 +20,13 @@ from s3sftp.app.health import (
     shared_state_trouble,
 )
 from s3sftp.app.options import ServerOptions
+from s3sftp.app.serving_answers import LoginTrials, ServingAnswers
 from s3sftp.app.shared_state import share_codes
 from s3sftp.app.storage_contacts import StorageContacts, shared_rows
 from s3sftp.app.storages import make_storages, require_storages, storage_problems
 from s3sftp.app.user_sources import start_sources
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.auth import Accounts, ConfiguredUsers, Defender, Identity, Limits
+from s3sftp.auth import Accounts, Authenticator, ConfiguredUsers, Defender, Identity, Limits
 from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.fs import SharedQuotaCounts
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -33,6 +34,8 @@ from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.server import Server
 from s3sftp.ssh import ConnectionSource, load_host_keys
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.event_tap import tap
+from s3sftp.telemetry.failed_logins import EVENTS, FailedLogins
 from s3sftp.telemetry.metric_catalogue import USERS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
 
@@ -71,6 +74,7 @@ class Application:
         self._storage: CompleteBackend | None = None
         """The storage once it has started, with whatever the given backend lacked."""
         self._is_stopping = False
+        self._answers: ServingAnswers | None = None
 
     @property
     def port(self) -> int:
@@ -96,10 +100,11 @@ class Application:
             started.callback(users.close)
             await share_codes(options, users.verifier, self.metrics, started)
             self._given = make_storages(options, self.metrics, self._shared)
+            sources = await start_sources(options, users, self.metrics, started)
             self._server = Server(
                 backend=self._given[""],
                 storages={name: self._given[name] for name in options.storages},
-                auth=await start_sources(options, users, self.metrics, started),
+                auth=sources,
                 host_keys=host_keys,
                 host=options.listen.host,
                 port=options.listen.port,
@@ -122,6 +127,8 @@ class Application:
                 limits_of=self._limits_of,
                 metrics=self.metrics,
             )
+            if options.admin.has_api:
+                self._answer_questions(self._server, sources, users, started)
             if context is None:
                 self._set_server_metrics(self._server)
             started.push_async_callback(self._server.stop)
@@ -140,6 +147,31 @@ class Application:
         self.metrics.observe(WORKERS_READY, lambda: server.ready)
         self.metrics.set(WORKERS.row(), 1)
         self.metrics.set(USERS.row(), len(self._accounts))
+
+    def _answer_questions(
+        self, server: Server, sources: Authenticator, users: ConfiguredUsers, started: AsyncExitStack
+    ) -> None:
+        """Answer what the admin API asks, from now on."""
+        failed_logins = FailedLogins()
+        started.callback(tap.listen(EVENTS, failed_logins.note))
+        worker = self._context.memory.metrics.column + 1 if self._context else 0
+        self._answers = ServingAnswers(server, failed_logins, worker)
+        trials = LoginTrials(self._options, sources, lambda: users.accounts, lambda: self._storage)
+        self._answers.dry_run = trials.run
+
+    async def answer_question(self, question: bytes) -> bytes:
+        """Answer what the admin API asks of this process.
+
+        Raises RuntimeError: if it does not serve yet.
+        """
+        if self._answers is None:
+            raise RuntimeError("the server starts")
+        return await self._answers.answer(question)
+
+    @property
+    def accounts(self) -> Accounts:
+        """The current users of the configuration."""
+        return self._users.accounts if self._users else self._accounts
 
     async def _check_storage(self, backend: CompleteBackend) -> None:
         self._storage = backend

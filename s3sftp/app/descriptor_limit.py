@@ -32,7 +32,7 @@ def admin_descriptors(options: ServerOptions) -> int:
     """Descriptors that the admin port may open."""
     if options.admin.port is None:
         return 0
-    from s3sftp.admin.http_service import MAX_CONNECTIONS
+    from s3sftp.admin.connection_limits import MAX_CONNECTIONS
 
     return MAX_CONNECTIONS + 1
 

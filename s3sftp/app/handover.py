@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import date, time, timedelta
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from pydantic import SecretStr, ValidationError
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth import Accounts, account_from_line, account_to_line
+from s3sftp.runtime.memory_files import memory_file, read_file
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.reloading")
@@ -38,11 +39,6 @@ def pack(options: ServerOptions, accounts: Accounts) -> bytes:
 def to_file(data: bytes) -> int:
     """An in-memory file with this data, for a worker; the caller closes it."""
     return memory_file("s3sftp-options", [data])
-
-
-def read_file(descriptor: int) -> bytes:
-    """The content of a file from `to_file`. Does not move the file's position, which other readers share."""
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 def unpack(data: bytes) -> tuple[ServerOptions, Accounts]:
@@ -159,11 +155,3 @@ class AccountUpdates:
         if self._next is not None:
             os.close(self._next)
             self._next = None
-
-
-def memory_file(name: str, lines: Iterable[bytes]) -> int:
-    """An in-memory file of these lines; the caller closes it."""
-    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
-    with open(descriptor, "wb", closefd=False) as stream:
-        stream.writelines(lines)
-    return descriptor

@@ -6,11 +6,13 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 from time import monotonic
 from typing import Any, cast
 
 from s3sftp.admin import HealthFacts, HealthReport, Phase, StorageCheck, WorkerState, health
 from s3sftp.admin.storage_check import PROBE_SECONDS
+from s3sftp.app.admin_api import AdminApi
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.storage_contacts import StorageContacts
 from s3sftp.auth import RevocationFile
@@ -29,6 +31,7 @@ from s3sftp.telemetry.metric_catalogue import (
     USERS,
 )
 from s3sftp.telemetry.metrics import Metrics
+from s3sftp.telemetry.series import recording
 from s3sftp.workers import HeartbeatPolicy, Supervisor
 from s3sftp.workers.worker_process import WorkerProcess
 
@@ -65,6 +68,11 @@ class ServerHealth:
         self._log_change(answer)
         return answer
 
+    def known(self) -> HealthReport:
+        """What is known of all that the server needs, in whichever phase it is, without a probe."""
+        facts = replace(self._facts(), phase=Phase.SERVING)
+        return health.ready(facts, self._storage.known, self._revocations.known_problem)
+
     def would_serve(self) -> bool:
         """Whether a client would be served, by what is already known about the storage."""
         return health.ready(self._facts(), self._storage.known, self._revocations.known_problem).is_good
@@ -92,8 +100,10 @@ async def admin_port(
     probe: Callable[[], Awaitable[str | None]],
     last_success: Callable[[], float],
     metrics: Metrics,
+    api: AdminApi | None = None,
 ) -> AsyncIterator[None]:
-    """Run the admin port, if one is configured, and report readiness as a metric.
+    """Run the admin port, if one is configured, and report readiness as a metric. `api`: what answers the
+    calls of the API, if the options say who may call.
 
     Raises CannotListen: if its address cannot be listened on.
     """
@@ -108,7 +118,12 @@ async def admin_port(
     metrics.observe(READY, asked.would_serve)
     async with AsyncExitStack() as open_:
         open_.callback(storage.close)
-        await open_.enter_async_context(listening(options.admin, asked.alive, asked.ready, metrics.render))
+        if api is not None:
+            api.server.ready, api.server.known = asked.ready, asked.known
+            await open_.enter_async_context(recording(api.series_recorder))
+        await open_.enter_async_context(
+            listening(options.admin, asked.alive, asked.ready, metrics.render, api)
+        )
         yield
 
 

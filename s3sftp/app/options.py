@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator
 
 from s3sftp.admin import AdminOptions
+from s3sftp.admin.tls import access_problems
 from s3sftp.app.storage_options import mount_roles_of, policy_problems, storage_problems
 from s3sftp.app.user_files import KINDS
 from s3sftp.app.user_loading import LoadedUsers, load_users
@@ -245,6 +246,8 @@ def load_configuration(
         problems += _revocation_problems(reading.values["auth"])
     if reading.values.get("hook") is not None:
         problems += _hook_problems(reading.values, reads_files=checks_host_keys)
+    if checks_host_keys and reading.values.get("admin") is not None:
+        problems += access_problems(reading.values["admin"])
     problems += _timeout_problems(reading.values)
     problems += policy_problems(reading.values, users.logins.accounts)
     if needs_users and not (users.are_configured or any(settings.below(name) for name in _OTHER_SOURCES)):

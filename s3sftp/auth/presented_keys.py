@@ -34,7 +34,14 @@ def read_presented(file: Path) -> asyncssh.SSHKey | Certificate:
     Raises OSError: if the file cannot be read.
     """
     with file.open("rb") as stream:
-        data = stream.read(MAX_BYTES + 1)
+        return key_presented(stream.read(MAX_BYTES + 1), str(file))
+
+
+def key_presented(data: bytes, name: str) -> asyncssh.SSHKey | Certificate:
+    """The same in the content of a file, which errors call `name`.
+
+    Raises UnusableKeyFile: if there is none.
+    """
     if (blob := _certificate_in(data)) is not None:
         try:
             return parse_certificate(blob)
@@ -44,7 +51,7 @@ def read_presented(file: Path) -> asyncssh.SSHKey | Certificate:
         return _public_half(data)
     if b"PRIVATE KEY-----" in data:
         return _of_pem(data)
-    return _public_key(data, file)
+    return _public_key(data, name)
 
 
 def _certificate_in(data: bytes) -> bytes | None:
@@ -88,8 +95,8 @@ def _of_pem(data: bytes) -> asyncssh.SSHKey:
         raise UnusableKeyFile(f"a private key that cannot be read; {_ASK}") from None
 
 
-def _public_key(data: bytes, file: Path) -> asyncssh.SSHKey:
-    found = keys_in(data, str(file))
+def _public_key(data: bytes, name: str) -> asyncssh.SSHKey:
+    found = keys_in(data, name)
     if len(found.keys) == 1:
         return _decoded(found.keys[0].public_data)
     if found.keys:

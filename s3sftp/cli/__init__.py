@@ -23,7 +23,10 @@ _COMMANDS = (
     "host-key",
     "import",
     "partner-sheet",
+    "logs",
+    "sessions",
     "test-login",
+    "top",
     "totp-secret",
     "users",
 )

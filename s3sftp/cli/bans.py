@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from s3sftp.app.control_socket import ask
 from s3sftp.app.options import default_state_dir
 from s3sftp.cli.error_messages import print_error
+from s3sftp.cli.text_table import aligned
 from s3sftp.config import PositiveDuration
 from s3sftp.config.layers import Settings, from_environment, from_toml
 
@@ -63,9 +64,8 @@ def list_bans(as_json: bool, state_dir: Path | None, config_file: Path | None) -
             (*row, replica)
             for row, replica in zip(rows, ["by", *(ban["replica"] or "-" for ban in found)], strict=True)
         ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    for line in aligned(rows):
+        click.echo(line)
 
 
 @bans.command()

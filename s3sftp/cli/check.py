@@ -17,6 +17,7 @@ from s3sftp.auth import BadKey, Logins
 from s3sftp.backends.findings import Finding, State
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.event_loop import run
+from s3sftp.cli.progress import working
 from s3sftp.config import SourceFiles
 from s3sftp.ssh.algorithms import WEAK_ADVICE
 from s3sftp.telemetry.log_setup import configure_logging
@@ -43,12 +44,17 @@ def check(*, offline: bool, **flags: Any) -> None:
     configuration = ConfigurationReader(**flags, needs_users=False).read(SourceFiles())
     options = configuration.options
     configure_logging(options.log.model_copy(update={"level": "error"}))
-    asked = _unasked(configuration) if offline else run(_ask(options))
+    asked = _unasked(configuration) if offline else _asked(options)
     of_users = of_logins(configuration.logins, configuration.tables, has_other_users=options.has_other_users)
     findings = [*_of_algorithms(options), *of_users, *asked]
     for line in table(findings):
         click.echo(line)
     sys.exit(1 if any(finding.state == "failed" for finding in findings) else 0)
+
+
+def _asked(options: ServerOptions) -> list[Finding]:
+    with working("Asking the storage, and whatever else the server needs …"):
+        return run(_ask(options))
 
 
 async def _ask(options: ServerOptions) -> list[Finding]:

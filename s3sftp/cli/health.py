@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from s3sftp.cli.admin_address import admin_settings, configured_address, reachable
 from s3sftp.cli.error_messages import print_error
-from s3sftp.config.layers import Settings, from_environment, from_toml
 from s3sftp.errors import ConfigurationError
 
 _SECONDS = 4.0
@@ -35,41 +33,14 @@ def health(live: bool, host: str | None, port: int | None, config_file: Path | N
     """Ask the admin port of a running server: exit status 0 when all is well, 1 with the reasons when not."""
     try:
         if host is None or port is None:
-            configured = _configured(config_file, port)
+            configured = configured_address(admin_settings(config_file), port, "--port")
             host, port = host or configured[0], configured[1]
-        reasons = _ask(_reachable(host), port, "/livez" if live else "/readyz")
+        reasons = _ask(reachable(host), port, "/livez" if live else "/readyz")
     except ConfigurationError as error:
         reasons = list(error.problems)
     for reason in reasons:
         print_error(f"s3sftp: {reason}")
     sys.exit(1 if reasons else 0)
-
-
-def _configured(file: Path | None, given: int | None) -> tuple[str, int]:
-    """Where the server listens, read from its configuration; the rest of that is not validated.
-
-    Raises ConfigurationError: if the admin port's options are wrong.
-    """
-    settings = Settings.layered(from_toml(file) if file else [], from_environment(os.environ, ()))
-    found = {path: setting.value for path, setting in settings.by_path.items()}
-    host, port = found.get(("admin", "host"), "127.0.0.1"), given or found.get(("admin", "port"))
-    if port is None:
-        raise ConfigurationError(["there is no admin port to ask: set admin.port, or give --port"])
-    try:
-        return str(host), int(str(port))
-    except ValueError:
-        raise ConfigurationError([f"admin.port = {port!r} should be a number from 1 to 65535"]) from None
-
-
-def _reachable(host: str) -> str:
-    """An address to connect to: addresses that mean "all of this machine" are only for listening."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host or "127.0.0.1"
-    if not address.is_unspecified:
-        return host
-    return "127.0.0.1" if address.version == 4 else "::1"
 
 
 def _ask(host: str, port: int, path: str) -> list[str]:

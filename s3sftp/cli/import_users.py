@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import click
 
 from s3sftp.auth.weekly_hours import WeeklyHours
+from s3sftp.cli.progress import counted, working
 from s3sftp.migration import sftpgo, transfer_family
 from s3sftp.migration.findings import Imported, report_lines, report_object
 from s3sftp.migration.user_files import Format, document, documents, write_files
 
 F = TypeVar("F", bound=Callable[..., Any])
+_CONVERTING = "Converting the users …"
 
 
 @click.group("import")
@@ -77,7 +79,9 @@ def import_sftpgo(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timezone") from None
     options = sftpgo.SftpgoOptions(bucket, _prefix(s3_prefix), endpoint, timezone, frozenset(ignore))
-    _finish(sftpgo.import_sftpgo(file, options), **where)
+    with working(_CONVERTING):
+        imported = sftpgo.import_sftpgo(file, options)
+    _finish(imported, **where)
 
 
 @import_users.command("transfer-family")
@@ -91,7 +95,9 @@ def import_transfer_family(
     Those of list-users may be there too, to find out whose description is missing, and of describe-server.
     """
     options = transfer_family.TransferFamilyOptions(bucket, _prefix(s3_prefix), frozenset(ignore))
-    _finish(transfer_family.import_transfer_family(file, options), **where)
+    with working(_CONVERTING):
+        imported = transfer_family.import_transfer_family(file, options)
+    _finish(imported, **where)
 
 
 def _prefix(text: str) -> str:
@@ -106,9 +112,10 @@ def _finish(
         raise click.UsageError("give --output or --directory, not both")
     if directory is not None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_files({directory / name: text for name, text in documents(imported, form).items()})
+        texts = documents(imported, form)
+        write_files((directory / name, text) for name, text in counted(texts.items(), len(texts), "Writing"))
     elif output is not None:
-        write_files({output: document(imported.users, form, imported.groups)})
+        write_files([(output, document(imported.users, form, imported.groups))])
     else:
         click.echo(document(imported.users, form, imported.groups), nl=False)
     if as_json:

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from s3sftp.app.control_socket import CannotControl, ask
+from s3sftp.app.login_report import KnownBan
 from s3sftp.auth import source_of
-
-
-@dataclass(frozen=True, slots=True)
-class KnownBan:
-    """What is known about the ban of an address."""
-
-    state: Literal["banned", "none", "unknown"]
-    reason: str | None = None
-    """What the address has done; or why it is unknown whether it is banned."""
-    until: str | None = None
-    """The end of the ban, in ISO 8601."""
 
 
 def known_ban(state_dir: Path, address: str) -> KnownBan:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from s3sftp import __version__
+from s3sftp.app.admin_api import AdminApi, WholeServer
 from s3sftp.app.backends import require_state, with_possible_journal
 from s3sftp.app.config_reload import Apply, ConfigReloader, Read
 from s3sftp.app.control_socket import control_socket
@@ -22,6 +24,7 @@ from s3sftp.app.descriptor_limit import admin_descriptors, ensure_descriptors, s
 from s3sftp.app.handover import pack, to_file, write_account_changes
 from s3sftp.app.health import SupervisorHealth, admin_port, import_admin_port
 from s3sftp.app.options import Configuration, ServerOptions
+from s3sftp.app.process_questions import OnlyProcess, WorkerProcesses
 from s3sftp.app.shared_state import ban_answers
 from s3sftp.app.storage_contacts import shared_rows
 from s3sftp.app.worker_memory import WorkerMemory, make_memory
@@ -112,6 +115,15 @@ async def _serve(loaded: LoadedConfiguration) -> None:
     application = Application(loaded.options, loaded.accounts)
     exporting = configure_exporting(application.metrics, os.environ)
     reloading = loaded.reloading(application.replace_users, application.metrics)
+    whole = WholeServer(
+        loaded.options,
+        1,
+        OnlyProcess(application.answer_question),
+        lambda: application.accounts,
+        application.metrics,
+        lambda: application.facts().phase,
+        _stop_as_by_signal,
+    )
     try:
         async with (
             admin_port(
@@ -120,10 +132,12 @@ async def _serve(loaded: LoadedConfiguration) -> None:
                 application.probe_storage,
                 application.last_success,
                 application.metrics,
+                AdminApi(whole) if loaded.options.admin.has_api else None,
             ),
             ban_answers(loaded.options, lambda: application.defender, application.metrics) as answer,
             control_socket(loaded.options.server.state_dir, answer),
         ):
+            whole.bans = answer
             await application.run(reloading.start)
     finally:
         await reloading.stop()
@@ -238,7 +252,19 @@ async def _supervise(
 
     metrics.observe(WORKERS_READY, lambda: sum(worker.serves for worker in health.facts().workers))
 
+    current = [loaded.accounts]
+    whole = WholeServer(
+        options,
+        workers,
+        WorkerProcesses(supervisor),
+        lambda: current[0],
+        metrics,
+        lambda: health.facts().phase,
+        _stop_as_by_signal,
+    )
+
     async def apply(accounts: Accounts) -> None:
+        current[0] = accounts
         # each worker disconnects users who have been removed
         supervisor.send_users(await asyncio.to_thread(write_account_changes, loaded.accounts, accounts))
 
@@ -259,15 +285,27 @@ async def _supervise(
     exporting = configure_exporting(metrics, os.environ)
     try:
         async with (
-            admin_port(options, health.facts, health.probe_storage, health.last_success, metrics),
+            admin_port(
+                options,
+                health.facts,
+                health.probe_storage,
+                health.last_success,
+                metrics,
+                AdminApi(whole) if options.admin.has_api else None,
+            ),
             ban_answers(options, lambda: gate.defender, metrics) as answer,
             control_socket(options.server.state_dir, answer),
         ):
+            whole.bans = answer
             await supervisor.run(started, opened=reloading.start)
     finally:
         await asyncio.gather(*resting, return_exceptions=True)
         await reloading.stop()
         await end_exporting(exporting)
+
+
+def _stop_as_by_signal() -> None:
+    signal.raise_signal(signal.SIGTERM)
 
 
 def template_command(requests: int, backend: str, workers: int) -> Sequence[str]:

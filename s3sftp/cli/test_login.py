@@ -17,6 +17,7 @@ from typing import Any, TextIO, cast
 import asyncssh
 import click
 
+from s3sftp.app.login_report import KnownBan, LoginReport
 from s3sftp.app.login_trial import Credentials, LoginTrial, TriedLogin
 from s3sftp.app.operation_trial import (
     USAGES,
@@ -33,8 +34,7 @@ from s3sftp.auth.login_time import login_time, logins_at
 from s3sftp.auth.presented_keys import UnusableKeyFile, read_presented
 from s3sftp.cli.configuration import ConfigurationReader
 from s3sftp.cli.event_loop import run
-from s3sftp.cli.known_ban import KnownBan, known_ban
-from s3sftp.cli.login_report import LoginReport
+from s3sftp.cli.known_ban import known_ban
 from s3sftp.config import SourceFiles
 from s3sftp.errors import StorageError
 from s3sftp.telemetry.log_setup import configure_logging

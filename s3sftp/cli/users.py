@@ -15,6 +15,7 @@ from s3sftp.app.options import load_users_alone
 from s3sftp.app.user_loading import LoadedUsers
 from s3sftp.cli.check import of_logins, table
 from s3sftp.cli.error_messages import end_without_user
+from s3sftp.cli.progress import working
 from s3sftp.cli.user_report import UserReport, report_of
 from s3sftp.config import SourceFiles
 from s3sftp.errors import ConfigurationError
@@ -114,7 +115,8 @@ def _load(config_file: Path | None, files: Sequence[Path]) -> LoadedUsers:
 
     Raises ConfigurationError: if anything about them is wrong, or there are none to look at.
     """
-    loaded = load_users_alone(config_file, files, SourceFiles())
+    with working("Reading the users …"):
+        loaded = load_users_alone(config_file, files, SourceFiles())
     if loaded.problems:
         raise ConfigurationError(list(dict.fromkeys(loaded.problems)))
     if not loaded.are_configured and not loaded.tables.groups and not files:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from s3sftp import __version__
 from s3sftp.app.application import Application, WorkerContext
-from s3sftp.app.handover import AccountUpdates, read_file, unpack
+from s3sftp.app.handover import AccountUpdates, unpack
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.worker_memory import WorkerMemory
 from s3sftp.app.worker_options import worker_share
@@ -17,6 +17,7 @@ from s3sftp.auth import Accounts
 from s3sftp.cli.error_messages import reported_errors
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.malloc_tuning import return_large_blocks
+from s3sftp.runtime.memory_files import read_file
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh.file_descriptors import raise_limit
@@ -69,6 +70,7 @@ async def _work(
     gate = WorkerGate(link, requests)
     application = Application(options, accounts, WorkerContext(gate, memory))
     gate.probe_storage = application.probe_storage
+    gate.questions.answer = application.answer_question
     updates = AccountUpdates(accounts, application.replace_users, lambda: gate.send(UsersLost()))
     gate.apply_users, gate.when_users_are_applied = updates.enqueue, updates.when_settled
     try:

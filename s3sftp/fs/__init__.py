@@ -12,6 +12,7 @@ from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.quota import NO_QUOTA, Quota, QuotaCounters, SharedQuotaCounts
 from s3sftp.fs.read.reader import AwaitedRange
 from s3sftp.fs.rights import PRESETS, Right, rights_of
+from s3sftp.fs.transfer_book import TransferBook
 from s3sftp.fs.transfer_record import FailureReason
 from s3sftp.fs.write.shared_tables import UserCounts
 from s3sftp.fs.write.upload_pipeline import WriteMode
@@ -38,6 +39,7 @@ __all__ = [
     "QuotaCounters",
     "Right",
     "SharedQuotaCounts",
+    "TransferBook",
     "UserCounts",
     "VirtualPath",
     "WriteMode",

@@ -128,13 +128,14 @@ class FileSystem:
             raise IsADirectory
         place = self._mounts.place(path, Right.READ)
         await self._refuse_slash(path)
-        shared, costs, began = self.shared, Costs(), asyncio.get_running_loop().time()
+        shared, began = self.shared, asyncio.get_running_loop().time()
+        costs = Costs(owner=shared.book.account_of(self.session.user))
         with charging(costs):
             info, beginning = await self._backend.open_file(place, OPEN_BYTES, self.session)
         reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget, costs)
         if beginning is not None:
             reader.continue_with(beginning, began)
-        return OpenReader(place, path, reader, self.session, self._backend, shared.metrics)
+        return OpenReader(place, path, reader, self.session, self._backend, shared.metrics, shared.book)
 
     async def open_writer(
         self,
@@ -189,6 +190,7 @@ class FileSystem:
                 shared.events.committed,
                 self._backend,
                 shared.metrics,
+                shared.book,
                 rules,
                 self._access.free_beside,
                 self._access.note_stored,

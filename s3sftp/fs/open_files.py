@@ -19,6 +19,7 @@ from s3sftp.events import Committed, Publish, Publisher
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.read.reader import AwaitedRange, Reader
 from s3sftp.fs.rights import Right
+from s3sftp.fs.transfer_book import TransferBook
 from s3sftp.fs.transfer_record import FailureReason, TransferRecord
 from s3sftp.fs.upload_rules import UploadRules
 from s3sftp.fs.write.open_uploads import OpenUpload, OpenUploads
@@ -46,13 +47,16 @@ class OpenReader:
         session: Session,
         backend: CompleteBackend,
         metrics: Metrics,
+        book: TransferBook,
     ) -> None:
         self.place = place
         self.path = path
         self.info = reader.info
         self._reader = reader
         located = lambda: backend_at(backend, place).object_at(place)  # noqa: E731
-        self._transfer = TransferRecord("download", path, session, reader.costs, metrics, located)
+        self._transfer = TransferRecord(
+            "download", path, session, reader.costs, metrics, located, book, size=reader.info.size
+        )
         self._metrics = metrics
         self._failure: Exception | None = None
         # the methods of `Reader`; its requests and bytes are counted elsewhere
@@ -117,6 +121,7 @@ class OpenWriter(OpenUpload):
         commits: Publisher[Committed],
         backend: CompleteBackend,
         metrics: Metrics,
+        book: TransferBook,
         rules: UploadRules = UploadRules(),  # noqa: B008  frozen
         free_place: FindFree | None = None,
         stored: Callable[[OpenWriter, FileInfo], None] | None = None,
@@ -147,7 +152,9 @@ class OpenWriter(OpenUpload):
         self._loses = False
         """Whether bytes that the client wrote are lost because the name was removed."""
         located = lambda: backend_at(self._backend, self.place).object_at(self.place)  # noqa: E731
-        self._transfer = TransferRecord("upload", path, session, Costs(), metrics, located)
+        costs = Costs(owner=book.account_of(session.user))
+        moved = lambda: self._writer.written  # noqa: E731
+        self._transfer = TransferRecord("upload", path, session, costs, metrics, located, book, moved)
         rows.add(self)
 
     @property

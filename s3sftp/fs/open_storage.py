@@ -19,6 +19,7 @@ from s3sftp.fs.hashing import FileHasher
 from s3sftp.fs.open_files import OpenWriter
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.quota import PlacedQuota, QuotaBackend, QuotaCounters, QuotaLedger
+from s3sftp.fs.transfer_book import TransferBook
 from s3sftp.fs.write.open_uploads import OpenUploads
 from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS, ChangedNames, UserCounts
 from s3sftp.fs.write.upload_pipeline import WriterResources
@@ -46,11 +47,13 @@ class OpenStorage:
         metrics: Metrics | None = None,
         storages: Mapping[str, Backend] = NO_STORAGES,
         quotas: QuotaCounters | None = None,
+        book: TransferBook | None = None,
     ) -> None:
         """Accepts any backend: a spool provides what it lacks. In `uploads` the workers count the open
         uploads of each user, and in `changes` the names that they have changed. `events` receives commits and
         renames. `storages`: further ones, by the names that mounts use. `quotas`: what is stored where there
         are quotas, as everybody who stores there knows it; None: this process alone does.
+        `book`: where transfers are noted.
 
         Raises ConfigurationError: if a backend is invalid, with all its problems.
         """
@@ -63,6 +66,7 @@ class OpenStorage:
         """The names that a mount's storage may have."""
         self.events = events or EventHub()
         self.metrics = metrics or Metrics()
+        self.book = book or TransferBook()
         self.options = options
         self.budget = ByteBudget(options.buffer_bytes, options.buffer_wait.total_seconds())
         self.writers: OpenUploads[OpenWriter] = OpenUploads(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from s3sftp import errors
 from s3sftp.backends import ObjectAddress, Session
 from s3sftp.fs.paths import VirtualPath
+from s3sftp.fs.transfer_book import TransferBook, TransferSummary
 from s3sftp.telemetry import Costs, current_owner, get_logger, open_span
 from s3sftp.telemetry.costs import dollars
+from s3sftp.telemetry.logs import printable
 from s3sftp.telemetry.metric_catalogue import TRANSFERS
 from s3sftp.telemetry.metrics import Metrics
 
@@ -83,8 +86,13 @@ class TransferRecord:
         costs: Costs,
         metrics: Metrics | None = None,
         located: Callable[[], ObjectAddress | None] = lambda: None,
+        book: TransferBook | None = None,
+        moved: Callable[[], int] | None = None,
+        size: int | None = None,
     ) -> None:
-        """`located`: where the file is in an object store; asked at the end."""
+        """`located`: where the file is in an object store; asked when somebody looks. `book`: where the
+        transfer is noted. `moved`: the bytes so far, if `bytes` is set only at the end. `size`: of the file,
+        if it is known."""
         self.costs = costs
         self.path = path
         self.bytes = 0
@@ -101,11 +109,35 @@ class TransferRecord:
             parent=current_owner(),
         )
         costs.transfer = self._span.context if self._span.is_on else None
+        self._moved = moved
+        self._size = size
+        self._book = book
+        self._id = book.begin(session.session_id, self) if book is not None else ""
 
     @property
     def seconds(self) -> float:
         """The seconds since the file was opened."""
         return time.monotonic() - self._started
+
+    def summary(self) -> TransferSummary:
+        """What it is and has moved by now."""
+        address = self._located()
+        return TransferSummary(
+            self._id,
+            self._session.session_id,
+            self._session.user,
+            self._session.peer,
+            self._direction,
+            printable(str(self.path)),
+            self._moved() if self._moved is not None else self.bytes,
+            self._size,
+            self.seconds,
+            bucket=address.bucket if address else None,
+            key=printable(address.key) if address else None,
+            trace_id=self._span.trace_id,
+            s3_requests=self.costs.total(),
+            s3_dollars=dollars(self.costs.requests),
+        )
 
     def end(
         self,
@@ -143,6 +175,18 @@ class TransferRecord:
         )
         if self._span.is_on:
             self._end_span(outcome, size, error, why)
+        if self._book is not None:
+            is_whole = result == "committed"
+            self._book.end(
+                replace(
+                    self.summary(),
+                    bytes=self.bytes,
+                    size=size,
+                    state=result,
+                    reason=None if is_whole else str(reason),
+                    error=None if error is None else printable(_reason(error)["error"] or ""),
+                )
+            )
 
     def _end_span(self, outcome: str, size: int, error: Exception | None, why: FailureReason | None) -> None:
         result, reason = _counted_as(outcome, error, why)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,14 +39,14 @@ def documents(imported: Imported, form: Format) -> dict[str, str]:
     return files
 
 
-def write_files(files: dict[Path, str]) -> None:
+def write_files(files: Iterable[tuple[Path, str]]) -> None:
     """Create files that only their owner can read, because there may be hashes in them: all or none.
 
     Raises ConfigurationError: if one of them exists, or cannot be written; nothing is overwritten.
     """
     made: list[Path] = []
     try:
-        for file, text in files.items():
+        for file, text in files:
             handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             made.append(file)
             with os.fdopen(handle, "w", encoding="utf-8") as stream:

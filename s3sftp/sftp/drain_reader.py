@@ -23,6 +23,7 @@ class DrainReader(PacketReader):
     def __init__(self, reader: PacketReader, handles: HandleTable, taken: Callable[[], None]) -> None:
         """`taken` is called when `next` returns the last request."""
         super().__init__(0)
+        self.packets = reader.packets
         self._requests: deque[bytes] = deque()
         self._taken = taken
         kept = 0

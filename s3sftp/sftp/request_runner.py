@@ -39,8 +39,12 @@ class RequestRunner:
         answered: RequestMetrics,
         spans: RequestSpans,
         on_progress: Callable[[], None],
+        account_of: Callable[[str], Costs],
     ) -> None:
-        """`on_progress` is called after a request has ended, when there may be room for another."""
+        """`on_progress` is called after a request has ended, when there may be room for another. `account_of`
+        has the account of a user's day."""
+        self._user = session.user
+        self._account_of = account_of
         self._options = options
         self._send_queue = send_queue
         self._answered = answered
@@ -255,7 +259,8 @@ class RequestRunner:
 
     async def _answer(self, request: Request, run: Run) -> Answer:
         """Run a request. Every exception becomes a status, except the cancellation of this task."""
-        with self._spans.around(request) as current, charging(Costs()) as costs:
+        account = Costs(owner=self._account_of(self._user))
+        with self._spans.around(request) as current, charging(account) as costs:
             try:
                 with _cancelled_is_failed:
                     answer = await run()

@@ -44,6 +44,11 @@ class RequestSpans:
         self.of_transfers = self._one_in > 0
         """Whether READs and WRITEs may have spans of their own."""
 
+    @property
+    def trace_id(self) -> str | None:
+        """The id of the session's trace; None while tracing is off."""
+        return self._session.trace_id
+
     def is_due(self) -> bool:
         """Whether the READ or WRITE that has arrived gets a span of its own. To be called once for each."""
         return self._one_in > 0 and next(self._numbers) % self._one_in == 0

@@ -13,6 +13,7 @@ processes the received requests that waited for room, up to the last CLOSE of an
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -43,6 +44,7 @@ from s3sftp.sftp.request_metrics import RequestMetrics, operation_of_packet
 from s3sftp.sftp.request_runner import RequestRunner
 from s3sftp.sftp.request_spans import RequestSpans
 from s3sftp.sftp.send_queue import SendQueue
+from s3sftp.sftp.session_activity import SessionActivity
 from s3sftp.sftp.status import Status, error_packet, status_packet
 from s3sftp.sftp.user_handles import UserHandles
 from s3sftp.telemetry import get_logger
@@ -96,8 +98,16 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._send_queue = SendQueue(self._touch)
         self._spans = RequestSpans(files.session, tracing)
         self._runner = RequestRunner(
-            files.session, options, self._send_queue, self._answered, self._spans, self._continue
+            files.session,
+            options,
+            self._send_queue,
+            self._answered,
+            self._spans,
+            self._continue,
+            files.shared.book.account_of,
         )
+        files.shared.book.open_session(files.session.session_id)
+        self._started_at = time.time()
         self._socket: Any = None
         self._reading_paused = False
         self._accepting = False
@@ -174,6 +184,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def busy(self) -> bool:
         """Whether a file is open or a request runs."""
         return self._ending is None and bool(self._handles.files or len(self._runner))
+
+    @property
+    def activity(self) -> SessionActivity:
+        """What it is doing now."""
+        idle = self._loop.time() - self._last_moved if self._last_moved else 0.0
+        requests = max(0, self._reader.packets - 1)  # the first packet is INIT
+        return SessionActivity(self._started_at, idle, len(self._handles), requests, self._spans.trace_id)
 
     @property
     def commit_seconds(self) -> float:
@@ -399,6 +416,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         await asyncio.gather(*(_contain(handle, partial(_let_go, why)) for handle in handles))
         for handle in handles:
             self._handles.remove(handle)
+        self._files.shared.book.close_session(self._files.session.session_id)
         self._spans.end(reason)
         _log.info(
             "session.ended",

@@ -21,6 +21,7 @@ from s3sftp.ssh.admission_gate import (
     Peer,
     ServerAdmissionGate,
 )
+from s3sftp.ssh.connection import OpenedSession
 from s3sftp.ssh.connection_source import ConnectionSource, SocketAdopter
 from s3sftp.ssh.host_keys import host_keys_in_thread, load_host_keys
 from s3sftp.ssh.listener import Listener
@@ -40,6 +41,7 @@ __all__ = [
     "Listener",
     "LocalAdmittedConnection",
     "OpenSession",
+    "OpenedSession",
     "Peer",
     "Refusal",
     "ServerAdmissionGate",

@@ -20,6 +20,7 @@ import asyncssh
 
 from s3sftp import backends
 from s3sftp.auth import AuthGateway, Identity, Limits
+from s3sftp.sftp import SessionActivity
 from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path
 from s3sftp.ssh.admission import TOO_MANY_SESSIONS, Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
@@ -67,6 +68,16 @@ class ListenerContext:
     fast_packets: bool = False
     stopping: bool = False
     metrics: Metrics = field(default_factory=Metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session that is open, at one moment."""
+
+    session: backends.Session
+    method: str
+    """How its user has logged in, see `LoginProof.method`."""
+    activity: SessionActivity
 
 
 class SshConnection(SftpOnlyServer):
@@ -393,6 +404,16 @@ class SshConnection(SftpOnlyServer):
     async def end_sessions(self, reason: str, *, only_idle: bool = False) -> None:
         """End its sessions; with `only_idle` only those with nothing under way."""
         await self._sessions.end(reason, self._user, only_idle=only_idle)
+
+    def open_sessions(self) -> list[OpenedSession]:
+        """Its sessions, for the operator."""
+        proof = self._login.proof
+        method = proof.method if proof else ""
+        return [OpenedSession(each, method, activity) for each, activity in self._sessions.described()]
+
+    def has_session(self, session_id: str) -> bool:
+        """Whether a session with this id is open."""
+        return any(described.session_id == session_id for described, _ in self._sessions.described())
 
     @property
     def authenticated_user(self) -> str:

@@ -16,7 +16,7 @@ from s3sftp.errors import ConfigurationError
 from s3sftp.ssh import packet_fast_path
 from s3sftp.ssh.admission_gate import ServerAdmissionGate
 from s3sftp.ssh.algorithms import warn_of_weak
-from s3sftp.ssh.connection import ListenerContext, SshConnection
+from s3sftp.ssh.connection import ListenerContext, OpenedSession, SshConnection
 from s3sftp.ssh.connection_source import ConnectionSource, LocalConnectionSource
 from s3sftp.ssh.listening_sockets import CannotListen
 from s3sftp.ssh.options import ListenOptions, SshOptions
@@ -163,6 +163,18 @@ class Listener:
             allow_scp=False,
             encoding=None,
         )
+
+    def open_sessions(self) -> list[OpenedSession]:
+        """All sessions, for the operator."""
+        return [each for connection in list(self._shared.connections) for each in connection.open_sessions()]
+
+    def disconnect(self, session_id: str, reason: str) -> bool:
+        """End the connection of a session, as `send_away`. Returns whether there is such a session."""
+        for connection in list(self._shared.connections):
+            if connection.has_session(session_id):
+                self._send_away(connection, reason)
+                return True
+        return False
 
     def send_away(self, users: Collection[str], reason: str) -> None:
         """End the connections of these users: what they have under way is aborted, and nothing of it is

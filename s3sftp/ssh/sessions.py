@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from s3sftp import backends
 from s3sftp.auth import Identity
+from s3sftp.sftp import SessionActivity
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metric_catalogue import SESSIONS
 from s3sftp.telemetry.metrics import Metrics
@@ -29,6 +30,10 @@ class ServerSession(Protocol):
     @property
     def busy(self) -> bool:
         """Whether a transfer or a request is under way, for which a stopping server waits."""
+
+    @property
+    def activity(self) -> SessionActivity:
+        """What it is doing now, for the operator."""
 
     @property
     def commit_seconds(self) -> float:
@@ -68,6 +73,7 @@ class ConnectionSessions:
         self._count = metrics.add
         self._closed = closed
         self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
+        self._described: dict[ServerSession, backends.Session] = {}
         self._paused = False
 
     def __len__(self) -> int:
@@ -81,6 +87,7 @@ class ConnectionSessions:
     def open(self, identity: Identity, described: backends.Session, channel: Any) -> ServerSession:
         """Open a session in a channel of asyncssh."""
         session = self._open_session(identity, described)
+        self._described[session] = described
         self._sessions[session] = asyncio.create_task(self._until_closed(session, channel))
         self._count(SESSIONS.row())
         if self._paused:
@@ -90,8 +97,13 @@ class ConnectionSessions:
     async def _until_closed(self, session: ServerSession, channel: Any) -> None:
         await channel.wait_closed()
         self._sessions.pop(session, None)
+        self._described.pop(session, None)
         self._count(SESSIONS.row(), -1)
         self._closed()
+
+    def described(self) -> list[tuple[backends.Session, SessionActivity]]:
+        """The open ones, and what each is doing."""
+        return [(described, session.activity) for session, described in self._described.items()]
 
     def pause(self) -> None:
         """The connection's socket is full: have all of them stop producing."""

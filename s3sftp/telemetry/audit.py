@@ -27,6 +27,8 @@ from s3sftp.telemetry.trace_ids import trace_ids
 
 FROM_THE_LOG = frozenset(
     {
+        "admin.access_refused",
+        "admin.changed",
         "config.reload_failed",
         "connection.ending",
         "connection.request_refused",

@@ -37,6 +37,8 @@ class Costs:
 
     requests: Counter[str] = field(default_factory=Counter)
     retries: int = 0
+    owner: Costs | None = None
+    """The account of the user, which is charged once for a request, however many accounts it owns."""
     transfer: Context | None = None
     """The context of the span of the transfer whose account it is; None for other accounts, and while tracing
     is off."""
@@ -50,9 +52,14 @@ _accounts: ContextVar[tuple[Costs, ...]] = ContextVar("s3sftp_costs", default=()
 
 def charge(api: str, *, retry: bool = False) -> None:
     """Count one request to the storage on every open account."""
+    owner: Costs | None = None
     for costs in _accounts.get():
         costs.requests[api] += 1
         costs.retries += retry
+        owner = costs.owner or owner
+    if owner is not None:  # all that are open at once belong to one user
+        owner.requests[api] += 1
+        owner.retries += retry
 
 
 def current_transfer() -> Context | None:

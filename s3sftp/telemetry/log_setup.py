@@ -11,7 +11,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from s3sftp.telemetry.log_forms import TextRenderer
-from s3sftp.telemetry.logs import escape_event, get_logger
+from s3sftp.telemetry.logs import escape_event, get_logger, renew_loggers
 from s3sftp.telemetry.options import LogOptions
 from s3sftp.telemetry.stderr_writer import install_stderr_writer
 from s3sftp.telemetry.trace_ids import add_trace_ids
@@ -40,9 +40,7 @@ def configure_logging(
     for old in list(root.handlers):
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(options.level.upper())
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    _set_level(options.level)
     for name in _LOGGED_OTHERWISE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
@@ -55,6 +53,25 @@ def configure_logging(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def change_log_level(level: str) -> None:
+    """Log from another level on, in this process. READs are logged by sessions that begin afterwards."""
+    _set_level(level)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.getLogger().level))
+    renew_loggers()
+
+
+def log_level() -> str:
+    """The level from which this process logs, as in the options."""
+    return logging.getLevelName(logging.getLogger().level).lower()
+
+
+def _set_level(level: str) -> None:
+    root = logging.getLogger()
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
 def configure_nonblocking_logging(options: LogOptions, *, worker: int | None = None) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from functools import cache
 from typing import Any, cast
+from weakref import WeakSet
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
@@ -39,6 +40,11 @@ class _Logger:
     def __init__(self, name: str) -> None:
         self._name = name
         self._configured = structlog.get_logger(name)
+        _loggers.add(self)
+
+    def renew(self) -> None:
+        """Follow structlog's configuration, which a logger keeps from its first event on."""
+        self._configured = structlog.get_logger(self._name)
 
     def __getattr__(self, method: str) -> Any:
         write = getattr(self._target(), method)
@@ -48,6 +54,15 @@ class _Logger:
         if structlog.is_configured():
             return self._configured
         return _plain(self._name, logging.getLogger(self._name).getEffectiveLevel())
+
+
+_loggers: WeakSet[_Logger] = WeakSet()
+
+
+def renew_loggers() -> None:
+    """Have all loggers follow structlog's configuration as it is now."""
+    for each in list(_loggers):
+        each.renew()
 
 
 @cache

@@ -55,6 +55,12 @@ class OpenSpan:
         """Whether there is a span: tracing is on."""
         return self is not NO_SPAN
 
+    @property
+    def trace_id(self) -> str | None:
+        """The id of its trace in hexadecimal, as in W3C's Trace Context; None while tracing is off."""
+        context = self._span.get_span_context()
+        return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
     def current(self) -> AbstractContextManager[Span]:
         """Make it the current span of a block, which does not end it."""
         return _Attached(self._span, self.context, ends=False) if self.is_on else _off

@@ -2,9 +2,10 @@
 
     to the worker       ServeConnection (with the socket)   LoginAnswer   PasswordAnswer   OffenceAnswer
                         SessionAnswer   DisconnectClient   StopWorker   Ping   ProbeStorage
-                        UsersChanged (with a file)
+                        UsersChanged, AskWorker (with a file)
     to the supervisor   WorkerReady   VersionReceived   LoggedIn   TryPassword   Offended   OpenSession
                         SessionClosed   ConnectionClosed   Pong   StorageProbed   UsersLost
+                        WorkerAnswered (with a file)
 
 `connection_id` is the number that the supervisor gives to a connection.
 """
@@ -179,6 +180,20 @@ class StorageProbed:
     problem: str
 
 
+@dataclass(frozen=True, slots=True)
+class AskWorker:
+    """Answer the question in the file that comes with this message."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAnswered:
+    """The answer to AskWorker, in the file that comes with it; without a file, there is none."""
+
+    number: int
+
+
 IpcMessage = (
     ServeConnection
     | LoginAnswer
@@ -201,6 +216,8 @@ IpcMessage = (
     | ConnectionClosed
     | Pong
     | StorageProbed
+    | AskWorker
+    | WorkerAnswered
 )
 _KINDS: dict[str, type[IpcMessage]] = {kind.__name__: kind for kind in get_args(IpcMessage)}
 _TYPES = {"int": int, "str": str, "bool": bool}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from s3sftp.ssh import Acceptor, ListenOptions, ServerAdmissionGate, bind
 from s3sftp.telemetry import get_logger
 from s3sftp.workers.balancing import LeastConnections
 from s3sftp.workers.heartbeat import HeartbeatPolicy
+from s3sftp.workers.questions import NoAnswer
 from s3sftp.workers.template import CannotStartWorker
 from s3sftp.workers.watchdog import watch
 from s3sftp.workers.worker_process import Start, WorkerProcess
@@ -80,6 +82,8 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._acceptor: Acceptor | None = None
         self._users: int | None = None
+        self.greeting: bytes | None = None
+        """A question that each worker is asked when it is ready; its answer is dropped."""
         self.is_open = False
         """Whether connections are accepted, or have been."""
         self.is_stopping = False
@@ -197,13 +201,18 @@ class Supervisor:
         self._changed.clear()
         await self._changed.wait()
 
+    def _on_ready(self, worker: WorkerProcess) -> None:
+        if self.greeting is not None:
+            with suppress(NoAnswer):
+                worker.questions.ask(self.greeting)
+
     def _on_change(self) -> None:
         self._changed.set()
         if self._acceptor is not None:
             self._acceptor.resume()
 
     async def _started(self, number: int) -> WorkerProcess:
-        worker = self._workers[number] = WorkerProcess(number, self._on_change)
+        worker = self._workers[number] = WorkerProcess(number, self._on_change, self._on_ready)
         await worker.start(self._spec.start)
         if self._users is not None:
             worker.send_users(self._users)

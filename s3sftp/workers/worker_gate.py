@@ -21,6 +21,7 @@ from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_throttle import LogThrottle
 from s3sftp.workers import messages
 from s3sftp.workers.ipc import IpcConnection
+from s3sftp.workers.questions import QuestionsAnswered
 
 _log = get_logger("s3sftp.workers")
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class WorkerGate:
         """Calls a function when all such files have been applied. A connection waits for it: whoever was
         told of a change connects after it, and must meet the users of now."""
         self._ipc = IpcConnection(end, self._received, self._supervisor_gone)
+        self.questions = QuestionsAnswered(self._ipc.send)
 
     @property
     def gate(self) -> WorkerGate:
@@ -78,6 +80,7 @@ class WorkerGate:
         """Close the IPC connection."""
         if self._probing is not None:
             self._probing.cancel()
+        self.questions.close()
         self._ipc.close()
 
     def send(self, message: messages.IpcMessage) -> None:
@@ -105,6 +108,9 @@ class WorkerGate:
                 self._connections[connection_id].expel(reason)
             case messages.UsersChanged():
                 self._receive_users(descriptor)
+                return
+            case messages.AskWorker(number):
+                self.questions.take(number, descriptor)
                 return
             case messages.StopWorker():
                 self._stop.ask()

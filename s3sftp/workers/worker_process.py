@@ -16,6 +16,7 @@ from s3sftp.workers import messages
 from s3sftp.workers.child_process import ChildProcess
 from s3sftp.workers.heartbeat import Heartbeat
 from s3sftp.workers.ipc import IpcConnection, Transferable, ipc_socket_pair
+from s3sftp.workers.questions import Questions
 
 _log = get_logger("s3sftp.workers")
 Start = Callable[[int, socket.socket], Awaitable[ChildProcess]]
@@ -27,8 +28,15 @@ _AGAIN_SECONDS = 1.0
 class WorkerProcess:
     """A worker from its start to its end. It is ready once it has reported so."""
 
-    def __init__(self, number: int, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        number: int,
+        changed: Callable[[], None],
+        became_ready: Callable[[WorkerProcess], None] = lambda worker: None,
+    ) -> None:
+        """`became_ready` is called once, before connections are handed over."""
         self.number = number
+        self._became_ready = became_ready
         self.connections: dict[int, LocalAdmittedConnection] = {}
         self.ready = False
         self.heartbeat = Heartbeat()
@@ -38,6 +46,7 @@ class WorkerProcess:
         self._process: ChildProcess | None = None
         self._probe: asyncio.Future[str] | None = None
         """Resolves with the answer of the storage probe."""
+        self.questions = Questions(self._send)
         self.hung_up = asyncio.Event()
         self._users: int | None = None
 
@@ -150,11 +159,15 @@ class WorkerProcess:
             case messages.WorkerReady():
                 self.ready = True
                 _log.debug("worker.available", worker=self.number)
+                self._became_ready(self)
                 self._changed()
             case messages.Pong():
                 self._answered()
             case messages.StorageProbed(problem) if self._probe is not None and not self._probe.done():
                 self._probe.set_result(problem)
+            case messages.WorkerAnswered(number):
+                self.questions.answered(number, descriptor)
+                return
             case messages.UsersLost():
                 self._send_users_again()
             case messages.VersionReceived(number) if number in self.connections:
@@ -176,6 +189,8 @@ class WorkerProcess:
                 self.connections[number].close_session()
             case messages.ConnectionClosed(number) if number in self.connections:
                 self.connections.pop(number).leave()
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _answered(self) -> None:
         before, self.heartbeat = self.heartbeat, Heartbeat()
@@ -187,6 +202,7 @@ class WorkerProcess:
         self.ready = False
         if self._probe is not None:
             self._probe.cancel()
+        self.questions.end()
         if self._ipc is not None:
             self._ipc.close()
         for admitted in self.connections.values():

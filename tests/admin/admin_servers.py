@@ -19,7 +19,7 @@ async def serving(
     """A server that is started. What goes wrong in it unexpectedly fails the test."""
     groups = {name: dict(values) for name, values in (options or {}).items()}
     groups["server"] = {"workers": workers, "drain_timeout": "20 s"} | groups.get("server", {})
-    groups["admin"] = {"port": 0}
+    groups["admin"] = {"port": 0} | groups.get("admin", {})
     server = Server(directory / "server", store, bucket, groups)
     try:
         await server.astart()

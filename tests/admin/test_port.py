@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from s3sftp.admin import AdminOptions, HealthReason, HealthReport, http_service
+from s3sftp.admin import AdminOptions, HealthReason, HealthReport, connection_limits
 from s3sftp.admin.http_service import Render, admin_port
 from s3sftp.ssh import CannotListen
 from tests.admin.admin_client import ask
@@ -86,7 +86,7 @@ async def test_other_paths_and_methods_are_refused_with_a_sentence() -> None:
         nothing = await ask(listening, "/../../etc/passwd?x=/livez")
         assert (nothing.status, nothing.body) == (
             404,
-            b"there is nothing here; there are /livez, /readyz and /metrics\n",
+            b"there is nothing here; there are /livez, /readyz, /metrics and /console\n",
         )
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"):
             said = await ask(listening, "/readyz", method)
@@ -160,7 +160,7 @@ async def test_what_is_no_request_is_refused_and_the_port_goes_on(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http_service, "MAX_SECONDS", 1.0)
+    monkeypatch.setattr(connection_limits, "MAX_SECONDS", 1.0)
     async with port() as listening:
         said = await raw(listening, sent)
         assert said == b"" or said.split()[1] in (b"400", b"404", b"405")
@@ -179,7 +179,7 @@ async def test_a_body_is_not_read() -> None:
 async def test_peers_that_hold_connections_keep_nobody_else_out() -> None:
     async with port() as listening, contextlib.AsyncExitStack() as stack:
         readers = []
-        for number in range(4 * http_service.MAX_CONNECTIONS):
+        for number in range(4 * connection_limits.MAX_CONNECTIONS):
             reader, writer = await asyncio.open_connection("127.0.0.1", listening)
             stack.callback(writer.close)
             writer.write(b"GET /livez HTTP/1.1\r\nA:" if number % 2 else b"")
@@ -189,7 +189,7 @@ async def test_peers_that_hold_connections_keep_nobody_else_out() -> None:
         async with asyncio.timeout(20):
             assert await _all(readers[0]) == b""
         held = sum(1 for reader in readers if not reader.at_eof() and reader.exception() is None)
-        assert held <= http_service.MAX_CONNECTIONS
+        assert held <= connection_limits.MAX_CONNECTIONS
 
 
 async def _all(reader: asyncio.StreamReader) -> bytes:
@@ -200,7 +200,7 @@ async def _all(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_a_request_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_service, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(connection_limits, "MAX_SECONDS", 0.5)
     async with port() as listening:
         reader, writer = await asyncio.open_connection("127.0.0.1", listening)
         with contextlib.suppress(ConnectionError):
@@ -215,7 +215,7 @@ async def test_a_request_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest
 
 
 async def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_service, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(connection_limits, "MAX_SECONDS", 0.5)
     large = b"x" * 50_000_000
     async with port(render=lambda _: (large, "text/plain")) as listening:
         with socket.socket() as deaf:

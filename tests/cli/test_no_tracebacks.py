@@ -38,6 +38,10 @@ ARGUMENTS = {
     "host-key generate": ["new"],
     "host-key show": ["key"],
     "partner-sheet": ["a", "--backend", "memory"],
+    "logs": ["s3sftp.log"],
+    "sessions disconnect": ["a.1", "--url", NOBODY_LISTENS],
+    "sessions list": ["--url", NOBODY_LISTENS],
+    "top": ["--url", NOBODY_LISTENS],
     "test-login": ["a", "--from", "192.0.2.1", "--key", "key.pub"],
     "users show": ["a"],
 }

@@ -13,6 +13,7 @@ from s3sftp.config import Options, is_size
 
 REQUIRED: dict[str, dict[str, Any]] = {
     "s3": {"bucket": "files"},
+    "admin": {"cert_file": "/srv/cert", "key_file": "/srv/key"},
     "local": {"root": "/srv/sftp"},
     "service": {"socket": "/run/storage/socket"},
     "hook": {"url": "https://hook.example.com/"},

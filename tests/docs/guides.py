@@ -23,9 +23,11 @@ DOCS = ROOT / "docs"
 GUIDES = (
     "quick-start.md",
     "operating.md",
+    "console.md",
     "production-aws.md",
     "stores.md",
     "runbooks.md",
+    "admin.md",
     "hardening.md",
     "logins.md",
     "limits.md",

@@ -99,7 +99,7 @@ def test_a_file_that_exists_is_never_overwritten_and_then_none_is_written(tmp_pa
     kept = tmp_path / "b.toml"
     kept.write_text("mine")
     with pytest.raises(ConfigurationError, match="it exists"):
-        write_files({tmp_path / "a.toml": "new", kept: "new"})
+        write_files([(tmp_path / "a.toml", "new"), (kept, "new")])
     assert kept.read_text() == "mine"
     assert not (tmp_path / "a.toml").exists()
 

@@ -11,6 +11,9 @@
 {{- range $.Values.hostKeys.files -}}{{- $from = append $from (printf "--from-file=%s" .) -}}{{- end -}}
 {{- $named = append $named (dict "value" "hostKeys.existingSecret" "secret" . "keys" $.Values.hostKeys.files "from" (join " " $from)) -}}
 {{- end -}}
+{{- with .Values.adminTokens.existingSecret -}}
+{{- $named = append $named (dict "value" "adminTokens.existingSecret" "secret" . "keys" (list "tokens") "from" "--from-literal=tokens=\"ops $(openssl rand -hex 32)\"") -}}
+{{- end -}}
 {{- with .Values.credentials.existingSecret -}}
 {{- $named = append $named (dict "value" "credentials.existingSecret" "secret" . "keys" (list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY") "from" "--from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…") -}}
 {{- end -}}

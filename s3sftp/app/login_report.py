@@ -1,4 +1,4 @@
-"""What `s3sftp test-login` says about a login and its operations, for people and for scripts."""
+"""What a trial of a login and its operations says, for people and for scripts."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from s3sftp.app.login_trial import TriedCredential, TriedLogin
 from s3sftp.app.operation_trial import TriedOperation
-from s3sftp.app.options import Configuration
+from s3sftp.app.options import Configuration, ServerOptions
 from s3sftp.app.rule_origins import RuleOrigin, origin_of
 from s3sftp.auth import Identity
 from s3sftp.auth.login_rules import OPTION_OF
 from s3sftp.backends import Place
-from s3sftp.cli.known_ban import KnownBan
 from s3sftp.fs import VirtualPath
 from s3sftp.fs.access_rules import AppliedRules, OnConflict
 from s3sftp.fs.rights import ALL_RIGHTS, Right
@@ -30,6 +29,17 @@ _NOT_CHECKED = (
     "the PROXY header of a load balancer",
 )
 """What only a running server knows of the moment of a login."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBan:
+    """What is known about the ban of an address."""
+
+    state: Literal["banned", "none", "unknown"]
+    reason: str | None = None
+    """What the address has done; or why it is unknown whether it is banned."""
+    until: str | None = None
+    """The end of the ban, in ISO 8601."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ class LoginReport:
         }
         if login.identity is not None:
             found["attributes"] = sorted(login.identity.attributes)  # the values may be secrets
-            found["rules"] = list(self._rules(login.identity))
+            found["rules"] = list(rules_of(self.configuration.options, login.identity))
         return found
 
     @property
@@ -144,7 +154,7 @@ class LoginReport:
     # ── mounts and rights ───────────────────────────────────────────────────────────────────────────
 
     def _of_rules(self, identity: Identity) -> Iterator[tuple[str, str, str]]:
-        rows = list(self._rules(identity))
+        rows = list(rules_of(self.configuration.options, identity))
         width = max(len(row["path"]) for row in rows)
         for row in rows:
             parts = [", ".join(row["rights"]) if len(row["rights"]) < len(ALL_RIGHTS) else "all rights"]
@@ -159,32 +169,6 @@ class LoginReport:
             leads = f"{row['storage']}  " if row["storage"] else ""
             text = "lists the mounts" if row["kind"] == "listing" else f"{leads}{'; '.join(parts)}"
             yield row["kind"], f"{row['path']:{width}}  {text}", ""
-
-    def _rules(self, identity: Identity) -> Iterator[dict[str, Any]]:
-        tree = identity.tree()
-        mounted = {mount.path: mount for mount in tree.mounted}
-        below = [VirtualPath.parse(path.encode()) for path, _ in identity.paths]
-        for path in sorted({VirtualPath(), *mounted, *below}, key=lambda each: each.names):
-            mount = mounted.get(path)
-            role = mount.role.arn if mount is not None and mount.role is not None else None
-            if mount is not None:
-                kind = "file" if mount.file else "mount"
-                storage = self._storage(mount.place, mount.file)
-            elif path.is_root:
-                kind, storage = "listing", None  # of the mounts: nothing is stored there
-            else:
-                kind, storage = "path", None
-            leads = {"kind": kind, "path": str(path), "storage": storage, "role": role}
-            yield {**leads, **_shown(tree.rules.at(path))}
-
-    def _storage(self, place: Place, is_file: bool) -> str:
-        key = place.key
-        name = key.decode("utf-8", "backslashreplace") + ("/" if key and not is_file else "")
-        options = self.configuration.options
-        s3 = options.of_storage(place.storage).s3
-        if options.backend == "s3" and s3 is not None:
-            return f"s3://{s3.bucket}/{s3.prefix}{name}"
-        return f"{options.backend}:/{name}"
 
     # ── operations ──────────────────────────────────────────────────────────────────────────────────
 
@@ -238,6 +222,34 @@ class LoginReport:
         if layers is None or layers.source(path[0]) is None:
             return None
         return layers.where(*path)
+
+
+def rules_of(options: ServerOptions, identity: Identity) -> Iterator[dict[str, Any]]:
+    """What a user may do where, and where it leads: the mounts, and the paths with rules of their own."""
+    tree = identity.tree()
+    mounted = {mount.path: mount for mount in tree.mounted}
+    below = [VirtualPath.parse(path.encode()) for path, _ in identity.paths]
+    for path in sorted({VirtualPath(), *mounted, *below}, key=lambda each: each.names):
+        mount = mounted.get(path)
+        role = mount.role.arn if mount is not None and mount.role is not None else None
+        if mount is not None:
+            kind = "file" if mount.file else "mount"
+            storage = _storage(options, mount.place, mount.file)
+        elif path.is_root:
+            kind, storage = "listing", None  # of the mounts: nothing is stored there
+        else:
+            kind, storage = "path", None
+        leads = {"kind": kind, "path": str(path), "storage": storage, "role": role}
+        yield {**leads, **_shown(tree.rules.at(path))}
+
+
+def _storage(options: ServerOptions, place: Place, is_file: bool) -> str:
+    key = place.key
+    name = key.decode("utf-8", "backslashreplace") + ("/" if key and not is_file else "")
+    s3 = options.of_storage(place.storage).s3
+    if options.backend == "s3" and s3 is not None:
+        return f"s3://{s3.bucket}/{s3.prefix}{name}"
+    return f"{options.backend}:/{name}"
 
 
 def _shown(rules: AppliedRules) -> Mapping[str, Any]:
