@@ -142,6 +142,17 @@ def test_eight_names_have_a_place_where_there_are_eight_and_give_it_back_when_th
     assert [small.bucket(f"user {number}").take(100, 100) for number in range(7)] == [1] * 7
 
 
+def test_a_bucket_gives_its_place_up_at_the_moment_in_which_it_is_full() -> None:
+    for nanoseconds, is_free in ((SECOND - 1, False), (SECOND, True)):
+        clock = Clock()
+        small = buckets(clock, rows=16)
+        for number in range(8):
+            small.bucket(f"user {number}").take(100, 100)
+        clock.now += nanoseconds
+        small.bucket("late").take(200, 100)
+        assert small.bucket("late").take(0, 100) == (1 if is_free else 0)
+
+
 def test_a_bucket_that_lost_its_place_finds_another() -> None:
     clock = Clock()
     small = buckets(clock, rows=16)

@@ -102,6 +102,10 @@ def test_hyphens_spaces_and_padding_do_not_belong_to_a_secret(shown: str) -> Non
     assert totp.checked_secret(shown) == SECRET
 
 
+def test_only_padding_is_taken_from_the_end_of_a_secret() -> None:
+    assert totp.checked_secret(f"{SECRET[:-1]}X==") == f"{SECRET[:-1]}X"
+
+
 def test_of_codes_that_are_valid_at_the_same_time_each_is_of_its_own_step() -> None:
     now = 1_800_000_015
     codes = {steps: pyotp.TOTP(SECRET).at(now + 30 * steps) for steps in range(-2, 3)}

@@ -363,7 +363,7 @@ def test_spare_memory_is_used_if_what_is_there_fits_in(size: int, is_used: bool)
 
 
 def rewritten(offset: int, data: bytes) -> tuple[list[tuple[int, int]], bytes]:
-    """What of these bytes is not in memory, and what is there afterwards: before, `ab`, `cd`, `e` at 2, 6, 9."""
+    """What of these bytes is not in memory, and what is there then; before: `ab`, `cd`, `e` at 2, 6, 9."""
     a = assembly()
     for at, there in ((2, b"ab"), (6, b"cd"), (9, b"e")):
         a.write(at, there)
