@@ -20,7 +20,7 @@ from s3sftp.app.health import (
     shared_state_trouble,
 )
 from s3sftp.app.options import ServerOptions
-from s3sftp.app.shared_state import share_codes
+from s3sftp.app.shared_state import share_codes, share_quotas
 from s3sftp.app.storage_contacts import StorageContacts, shared_rows
 from s3sftp.app.storages import make_storages, require_storages, storage_problems
 from s3sftp.app.user_sources import start_sources
@@ -95,6 +95,9 @@ class Application:
             )
             started.callback(users.close)
             await share_codes(options, users.verifier, self.metrics, started)
+            quotas = await share_quotas(options, self.metrics, started)
+            if quotas is None and context is not None:
+                quotas = SharedQuotaCounts(context.memory.quotas)
             self._given = make_storages(options, self.metrics, self._shared)
             self._server = Server(
                 backend=self._given[""],
@@ -118,7 +121,7 @@ class Application:
                 handles=context.memory.handles if context else None,
                 stored=context.memory.stored if context else None,
                 rates=context.memory.rates if context else None,
-                quotas=SharedQuotaCounts(context.memory.quotas) if context else None,
+                quotas=quotas,
                 limits_of=self._limits_of,
                 metrics=self.metrics,
             )
