@@ -100,15 +100,22 @@ class PlaceCounter:
         """Find out anew how full a place is, before something is refused: count it again, unless that was a
         moment ago, or fails; else have the others tell what they have not told yet. Returns whether anything
         was done."""
-        now, tally = self._clock(), await self.tally(place)
-        counted_at = 0.0 if tally.is_doubtful else tally.counted_at
-        if tally.stored is not None and 0 <= now - max(counted_at, place.tried_at) < FRESH_SECONDS:
-            return await self.counters.settle(place.name)
+        if await self._was_counted_lately(place):
+            if not await self.counters.settle(place.name):
+                return False
+            if await self._was_counted_lately(place):
+                return True
         try:
             await self._wait_for(self.start(place, session))
         except StorageError:
-            return await self.counters.settle(place.name)
+            return False
         return True
+
+    async def _was_counted_lately(self, place: CountedPlace) -> bool:
+        """Whether a count a moment ago is all that one now could find, or has failed."""
+        now, tally = self._clock(), await self.tally(place)
+        counted_at = 0.0 if tally.is_doubtful else tally.counted_at
+        return tally.stored is not None and 0 <= now - max(counted_at, place.tried_at) < FRESH_SECONDS
 
     async def while_first_counted(self, place: CountedPlace) -> None:
         """Wait for a count under way if it is the first."""
