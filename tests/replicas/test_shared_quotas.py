@@ -22,7 +22,7 @@ from tests.support.server import USER, Server
 from tests.support.shared_table import SharedTable
 
 MIB = 1 << 20
-QUOTA = {"bytes": "40 MiB"}
+QUOTA: dict[str, object] = {"bytes": "40 MiB"}
 
 
 @pytest.fixture
@@ -61,14 +61,18 @@ class Two:
 
 @asynccontextmanager
 async def two_replicas(
-    tmp_path: Path, seaweed: Store, bucket: str, table: SharedTable, **user: object
+    tmp_path: Path,
+    seaweed: Store,
+    bucket: str,
+    table: SharedTable,
+    quota: dict[str, object] = QUOTA,
 ) -> AsyncIterator[Two]:
     async with AsyncExitStack() as open_:
         relay = await open_.enter_async_context(running_relay(table.moto))
         servers = []
         for name, workers in (("one", 1), ("other", 2)):
             options: dict[str, dict[str, object]] = {
-                f"users.{USER}": user,
+                f"users.{USER}.quota": quota,
                 "server": {"workers": workers},
                 "admin": {"port": 0},
                 "shared_state": table.options(relay.url),
@@ -85,7 +89,7 @@ async def test_clients_that_fill_a_quota_on_two_replicas_at_once_store_just_what
     seaweed: Store, bucket: str, table: SharedTable, tmp_path: Path
 ) -> None:
     """The first write of each replica waits for that of the other: both know that there is room."""
-    async with two_replicas(tmp_path, seaweed, bucket, table, quota=QUOTA) as two:
+    async with two_replicas(tmp_path, seaweed, bucket, table) as two:
         assert [await two.used(at) for at in (0, 1)] == [0, 0]
         file = tmp_path / "file"
         file.write_bytes(bytes(7 * MIB))
@@ -138,7 +142,7 @@ def _put_with_paramiko(client: Clients, file: Path, name: str) -> None:
 async def test_what_a_killed_replica_held_returns_and_what_it_stored_counts(
     seaweed: Store, bucket: str, table: SharedTable, tmp_path: Path
 ) -> None:
-    async with two_replicas(tmp_path, seaweed, bucket, table, quota=QUOTA) as two:
+    async with two_replicas(tmp_path, seaweed, bucket, table) as two:
         file = tmp_path / "file"
         file.write_bytes(bytes(21 * MIB))
         async with two.clients[0].asyncssh() as connection, connection.start_sftp_client() as sftp:
@@ -159,7 +163,7 @@ async def test_what_a_killed_replica_held_returns_and_what_it_stored_counts(
 async def test_while_the_table_is_down_replicas_go_on_and_afterwards_both_know_what_is_stored(
     seaweed: Store, bucket: str, table: SharedTable, tmp_path: Path
 ) -> None:
-    async with two_replicas(tmp_path, seaweed, bucket, table, quota=QUOTA) as two:
+    async with two_replicas(tmp_path, seaweed, bucket, table) as two:
         file = tmp_path / "file"
         file.write_bytes(bytes(4 * MIB))
         for at in (0, 1):
@@ -185,7 +189,7 @@ async def test_while_the_table_is_down_replicas_go_on_and_afterwards_both_know_w
 async def test_users_without_a_quota_pay_no_request(
     seaweed: Store, bucket: str, table: SharedTable, tmp_path: Path
 ) -> None:
-    async with two_replicas(tmp_path, seaweed, bucket, table) as two:
+    async with two_replicas(tmp_path, seaweed, bucket, table, {}) as two:
         file = tmp_path / "file"
         file.write_bytes(b"x")
         for at in (0, 1):

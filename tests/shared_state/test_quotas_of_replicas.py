@@ -115,7 +115,7 @@ class Replica:
         """End as a killed process does: nothing more is written anywhere."""
 
         async def gone(what: str) -> None:
-            await asyncio.Event().wait()
+            raise asyncio.CancelledError
 
         self.table.weather = gone
         tasks = [self.running, *self.work]
