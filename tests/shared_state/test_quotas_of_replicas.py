@@ -195,11 +195,11 @@ async def test_a_lone_upload_costs_two_writes_and_many_small_ones_far_fewer_each
         assert await put(user, "f", 5)
         await asyncio.sleep(10 * INTERVAL)
         assert one.table.writes == before + 2
-        for number in range(1000):
+        for number in range(300):
             assert await put(user, f"many{number}", 5)
             await asyncio.sleep(0.02)
         await asyncio.sleep(10 * INTERVAL)
-        assert one.table.writes - before - 2 < 100
+        assert one.table.writes - before - 2 < 30
         idle = one.table.reads, one.table.writes
         await asyncio.sleep(1000)
         assert (one.table.reads, one.table.writes) == idle
@@ -228,7 +228,6 @@ async def test_a_count_undoes_nothing_of_what_another_replica_does_meanwhile() -
         for _ in range(3):
             assert await put(here, "d0", 11)
             await there.usage(path("/"))
-            bucket.objects.pop(b"acme/f49", None)  # behind the replicas' backs
             await asyncio.sleep(3601)
             before = bucket.listings
             await here.usage(path("/"))  # begins to count
@@ -243,6 +242,11 @@ async def test_a_count_undoes_nothing_of_what_another_replica_does_meanwhile() -
             for user in (here, there):
                 usage = await user.usage(path("/"))
                 assert (usage.used_bytes, usage.used_files) == (bucket.used().bytes, bucket.used().files)
+        del bucket.objects[b"acme/f49"]  # behind the replicas' backs
+        await asyncio.sleep(3601)
+        await there.usage(path("/"))
+        await asyncio.sleep(4 * INTERVAL)
+        assert (await here.usage(path("/"))).used_bytes == bucket.used().bytes
 
 
 @in_virtual_time
