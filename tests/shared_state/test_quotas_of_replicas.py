@@ -98,6 +98,7 @@ class Replica:
         self.quotas = SharedQuotas(self.shared, lambda storage, key: f"bucket/{storage}/{key}")
         self.volume = OpenStorage(bucket, FileOptions(**options), quotas=self.quotas)
         self.volume.quotas.counter._clock = now
+        self.number = next(NUMBERS)
         self.running = asyncio.create_task(self.quotas.run())
         self.work: set[asyncio.Task[None]] = set()
 
@@ -324,10 +325,11 @@ class Trial:
             raise no_answer()
 
     async def client(self, replica: Replica) -> None:
-        """One thing after another."""
+        """One thing after another, with files that no other replica touches: two that replace the same file
+        at the same moment may both take away what was there (decision 43)."""
         inner = Mount("/in", "acme/in/", quota=Quota(60, 7))
         files = replica.files(Quota(100, 12), "acme/", inner)
-        names = ["a", "in/b", "d/c", "d/e", "x", "y", "in/x", "in/y", "in/z", "d/z"]
+        names = [f"{name}{replica.number}" for name in ("x", "y", "d/x", "d/y", "in/x", "in/y", "in/z")]
         for _ in range(self.random.randint(3, 12)):
             name, other = (path("/" + self.random.choice(names)) for _ in range(2))
             with suppress(StorageError):
