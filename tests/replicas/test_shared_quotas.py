@@ -66,6 +66,7 @@ async def two_replicas(
     bucket: str,
     table: SharedTable,
     quota: dict[str, object] = QUOTA,
+    interval: str = "5 s",
 ) -> AsyncIterator[Two]:
     async with AsyncExitStack() as open_:
         relay = await open_.enter_async_context(running_relay(table.moto))
@@ -75,7 +76,9 @@ async def two_replicas(
                 f"users.{USER}.quota": quota,
                 "server": {"workers": workers},
                 "admin": {"port": 0},
-                "shared_state": table.options(relay.url),
+                # a slow machine is no table that does not answer
+                "auth": {"answer_timeout": "110 s"},
+                "shared_state": table.options(relay.url, interval=interval, timeout="100 s"),
             }
             servers.append(Server(tmp_path / name, seaweed, bucket, options))
             open_.push_async_callback(asyncio.to_thread, servers[-1].close)
@@ -142,7 +145,7 @@ def _put_with_paramiko(client: Clients, file: Path, name: str) -> None:
 async def test_what_a_killed_replica_held_returns_and_what_it_stored_counts(
     seaweed: Store, bucket: str, table: SharedTable, tmp_path: Path
 ) -> None:
-    async with two_replicas(tmp_path, seaweed, bucket, table) as two:
+    async with two_replicas(tmp_path, seaweed, bucket, table, interval="1 s") as two:
         file = tmp_path / "file"
         file.write_bytes(bytes(21 * MIB))
         async with two.clients[0].asyncssh() as connection, connection.start_sftp_client() as sftp:
