@@ -49,7 +49,7 @@ class Two:
         """The sizes of the files that are stored, in MiB."""
         async with s3_client(self.servers[0].store, self.servers[0].bucket) as s3:
             keys = [key for key in await s3.keys(f"{USER}/") if not key.endswith("/")]
-            return [len(await s3.get(key)) // MIB for key in keys]
+            return [len(await s3.body(key)) // MIB for key in keys]
 
     async def used(self, at: int) -> int:
         """What a replica's df says is used, in MiB."""
