@@ -21,7 +21,7 @@ from s3sftp.app.health import (
 )
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.serving_answers import LoginTrials, ServingAnswers
-from s3sftp.app.shared_state import share_codes
+from s3sftp.app.shared_state import share_codes, share_quotas
 from s3sftp.app.storage_contacts import StorageContacts, shared_rows
 from s3sftp.app.storages import make_storages, require_storages, storage_problems
 from s3sftp.app.user_sources import start_sources
@@ -99,6 +99,9 @@ class Application:
             )
             started.callback(users.close)
             await share_codes(options, users.verifier, self.metrics, started)
+            quotas = await share_quotas(options, self.metrics, started)
+            if quotas is None and context is not None:
+                quotas = SharedQuotaCounts(context.memory.quotas)
             self._given = make_storages(options, self.metrics, self._shared)
             sources = await start_sources(options, users, self.metrics, started)
             self._server = Server(
@@ -123,7 +126,7 @@ class Application:
                 handles=context.memory.handles if context else None,
                 stored=context.memory.stored if context else None,
                 rates=context.memory.rates if context else None,
-                quotas=SharedQuotaCounts(context.memory.quotas) if context else None,
+                quotas=quotas,
                 limits_of=self._limits_of,
                 metrics=self.metrics,
             )

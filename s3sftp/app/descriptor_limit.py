@@ -22,7 +22,13 @@ def storage_descriptors(options: ServerOptions) -> int:
     of_storage = options.s3.max_connections if options.s3 else 0
     of_others = sum(each.max_connections for each in options.storages.values())
     of_aws = sum(
-        source is not None for source in (options.dynamodb, options.secrets_manager, options.shared_state)
+        source is not None
+        for source in (
+            options.dynamodb,
+            options.secrets_manager,
+            options.shared_state,  # of codes
+            options.shared_state,  # of quotas
+        )
     )
     of_hook = MAX_CONNECTIONS if options.hook else 0
     return of_storage + of_others + of_hook + of_aws * AWS_CONNECTIONS

@@ -238,7 +238,8 @@ def shared_state_trouble(options: ServerOptions, metrics: Metrics) -> str:
         codes = ", and logins with a verification code are refused"
     return (
         f"the table {options.shared_state.dynamodb_table} does not answer: replicas may know of different"
-        f" bans{codes}; the event shared_state.down in the log says why"
+        f" bans, and of quotas what they have stored themselves{codes}; the event shared_state.down or"
+        " shared_state.quotas_down in the log says why"
     )
 
 

@@ -1,5 +1,5 @@
-"""Starts what replicas share: bans in the process that has the admission gate, used verification codes in
-each that serves."""
+"""Starts what replicas share: bans in the process that has the admission gate, used verification codes and
+what quotas count in each that serves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from s3sftp.auth.account_verifier import AccountVerifier
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.backends.findings import Finding
 from s3sftp.errors import ConfigurationError
+from s3sftp.fs import QuotaCounters
 from s3sftp.telemetry.metric_catalogue import SHARED_STATE_REQUESTS
 from s3sftp.telemetry.metrics import Metrics
 
@@ -72,6 +73,35 @@ async def share_codes(
     started.push_async_callback(table.close)
     await table.start()
     verifier.shared_codes = SharedCodes(table, accepts_unproven=given.unproven_codes == "accept")
+
+
+async def share_quotas(
+    options: ServerOptions, metrics: Metrics, started: AsyncExitStack
+) -> QuotaCounters | None:
+    """What quotas count, shared with the replicas; None if no table is configured, or if what is stored is on
+    this machine alone. Asks nothing before there is a quota. `started` ends that, after the sessions."""
+    given, table = options.shared_state, shared_table(options, metrics, "quotas")
+    if given is None or table is None or options.backend != "s3":
+        return None
+    from s3sftp.shared_state.quota_table import QuotaTable
+    from s3sftp.shared_state.shared_quotas import SharedQuotas
+
+    def identify(storage: str, key: str) -> str:
+        s3 = options.of_storage(storage).s3
+        return f"{s3.bucket}/{s3.prefix}{key}" if s3 else key
+
+    quotas = SharedQuotas(
+        QuotaTable(table, interval=given.interval.total_seconds(), metrics=metrics), identify
+    )
+    started.push_async_callback(quotas.stop)
+    running = asyncio.create_task(quotas.run())
+
+    async def end() -> None:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    started.push_async_callback(end)
+    return quotas
 
 
 @asynccontextmanager

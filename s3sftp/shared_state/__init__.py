@@ -1,4 +1,4 @@
-"""What replicas share through a table of DynamoDB: bans, used verification codes, and counters."""
+"""What replicas share through a table of DynamoDB: bans, used verification codes, and quotas."""
 
 from s3sftp.shared_state.options import SharedStateOptions
 

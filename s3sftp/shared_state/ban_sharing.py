@@ -267,11 +267,11 @@ class BanSharing:
     def _failed(self, failed: SourceFailed) -> None:
         if not self.is_down:
             self.is_down = True
-            self._metrics.set(SHARED_STATE_DOWN.row(), 1)
+            self._metrics.add(SHARED_STATE_DOWN.row(), 1)
             _log.error("shared_state.down", place=self._table.place, reason=str(failed))
 
     def _answered(self) -> None:
         if self.is_down:
             self.is_down = False
-            self._metrics.set(SHARED_STATE_DOWN.row(), 0)
+            self._metrics.add(SHARED_STATE_DOWN.row(), -1)
             _log.info("shared_state.up", place=self._table.place)

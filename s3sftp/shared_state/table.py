@@ -4,7 +4,7 @@
     bans      offences#203.0.113.7      a ban, or that it was lifted     ban_records.py
     scores    203.0.113.7#2940425       points of a source in a window   shared_scores.py
     codes     digest of a secret        the latest code that was used    shared_codes.py
-    counters  any text                  totals                           counters.py
+    quotas    digest of a place         what is stored, what set aside   quota_records.py
     check     replica                   written when a server starts
 
 Every item has `expires`, after which DynamoDB may remove it. All writes are UpdateItem.

@@ -234,12 +234,12 @@ SHARED_STATE_REQUESTS = Instrument(
     InstrumentKind.COUNTER,
     "s3sftp_shared_state_requests",
     "Requests to the table that replicas share, each attempt, for `bans`, used verification `codes` and"
-    " `counters`: `answered`; `throttled`; `denied`, a permission or valid credentials lack; `error`, any"
+    " `quotas`: `answered`; `throttled`; `denied`, a permission or valid credentials lack; `error`, any"
     " other error; `no_answer`, no connection or no credentials; `timed_out`, not within"
     " `shared_state.timeout`.",
     ("purpose", "result"),
     product(
-        ("bans", "codes", "counters"),
+        ("bans", "codes", "quotas"),
         ("answered", "throttled", "denied", "error", "no_answer", "timed_out"),
     ),
 )
@@ -247,7 +247,8 @@ SHARED_STATE_DOWN = Instrument(
     MetricGroup.CONNECTIONS,
     InstrumentKind.GAUGE,
     "s3sftp_shared_state_down",
-    "1 if the table that replicas share did not answer when the server last exchanged bans with it.",
+    "Parts of the server that the table which replicas share did not answer the last time: one for bans, and"
+    " one for quotas in each process that serves.",
 )
 
 OPERATIONS_TOTAL = Instrument(

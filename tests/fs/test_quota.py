@@ -36,7 +36,7 @@ from s3sftp.fs import (
 )
 from s3sftp.fs.quota import QuotaLedger
 from s3sftp.fs.quota.counting import CountedPlace
-from s3sftp.fs.quota.quotas import Counts, Tally, reconciled, size_text
+from s3sftp.fs.quota.quotas import Counts, Taken, Tally, reconciled, size_text
 from s3sftp.fs.quota.shared_counts import ROWS
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
 from s3sftp.telemetry.metric_catalogue import LIMITS_REACHED
@@ -228,14 +228,18 @@ class Meeting(SharedQuotaCounts):
         self._together = together
         self._has_met = False
 
-    async def add(self, place: str, more: Counts) -> Tally:
-        tally = await super().add(place, more)
-        if self._has_met or more.held.files <= 0:
-            return tally
+    async def take(self, place: str, more: Amount, grows: Amount, quota: Quota) -> Taken:
+        if self._has_met or more.files <= 0:
+            return await super().take(place, more, grows, quota)
         self._has_met = True
+        self.book(place, Counts(held=more))
+        tally = await self.tally(place)
         if tally.counts.held.files == 2:
             self._together.set_result(tally)
-        return await self._together
+        limit = quota.exceeded_by(grows, (await self._together).used)
+        if limit is not None:
+            self.book(place, Counts(held=Amount() - more))
+        return Taken(tally, limit)
 
 
 @pytest.mark.parametrize("quota", [Quota(70), Quota(files=3)], ids=["bytes", "files"])
@@ -481,14 +485,16 @@ async def test_what_a_dead_worker_held_is_free_and_what_it_stored_counts(
     more = Counts(
         held=A(5, 1), admitted=A(4, 1), leaving=A(3, 1), moving=1, added=A(20, 2), removed=A(1), moves=1
     )
-    before = await dead.add("place", more)
+    dead.book("place", more)
+    before = await dead.tally("place")
     await dead.set_stored("place", A(100, 10), before, 1000.5)
-    assert await living.add("place", Counts()) == Tally(more, A(100, 10), 1000.5)
+    assert await living.tally("place") == Tally(more, A(100, 10), 1000.5)
     living.worker_is_gone(0)
     left = Counts(added=A(20, 2), removed=A(1), moves=1)
-    assert await living.add("place", Counts()) == Tally(left, A(100, 10), 1000.5)
+    assert await living.tally("place") == Tally(left, A(100, 10), 1000.5)
     again = SharedQuotaCounts(columns[0])  # its successor goes on with the same numbers
-    assert (await again.add("place", Counts(added=A(7)))).stored == A(107, 10)
+    again.book("place", Counts(added=A(7)))
+    assert (await again.tally("place")).stored == A(107, 10)
 
 
 async def test_more_places_than_there_is_room_for_are_counted_by_each_process_alone(
@@ -496,10 +502,10 @@ async def test_more_places_than_there_is_room_for_are_counted_by_each_process_al
 ) -> None:
     counts, other = (SharedQuotaCounts(each.part(0, 64 * 16)) for each in columns)
     for number in range(100):
-        await counts.add(f"place {number}", Counts(held=A(number, 1)))
+        counts.book(f"place {number}", Counts(held=A(number, 1)))
     for number in range(100):
-        assert (await counts.add(f"place {number}", Counts())).counts.held == A(number, 1)
-    seen = [(await other.add(f"place {number}", Counts())).counts.held.files for number in range(100)]
+        assert (await counts.tally(f"place {number}")).counts.held == A(number, 1)
+    seen = [(await other.tally(f"place {number}")).counts.held.files for number in range(100)]
     assert 40 <= sum(seen) <= 64
 
 

@@ -95,9 +95,10 @@ def at_once(work: Coroutine[Any, Any, Any]) -> Any:
 
 def begun(counts: SharedQuotaCounts, place: str, then: Counts) -> Tally:
     """Have a place with 100 bytes in 10 files, and these other numbers."""
-    before = at_once(counts.add(place, then))
+    counts.book(place, then)
+    before = at_once(counts.tally(place))
     at_once(counts.set_stored(place, A(100, 10), before, 1.0))
-    tally: Tally = at_once(counts.add(place, NOTHING))
+    tally: Tally = at_once(counts.tally(place))
     return tally
 
 
@@ -112,10 +113,11 @@ def test_after_each_word_that_is_written_others_see_enough(
 
     def look() -> None:
         if len(seen) < 100:
-            seen.append(at_once(reader.add("place", NOTHING)))
+            seen.append(at_once(reader.tally("place")))
 
     columns[0].step = look
-    after = at_once(writer.add("place", more))
+    writer.book("place", more)
+    after = at_once(writer.tally("place"))
     assert after in seen
     for each in seen:
         check(each, before, after)
@@ -135,10 +137,11 @@ def test_what_is_written_between_two_words_that_are_read_leaves_enough(
 
         def write(place: str = place, until: int = until, reads: Iterator[int] = reads) -> None:
             if next(reads) == until:
-                after.append(at_once(writer.add(place, more)))  # noqa: B023  called in this round
+                writer.book(place, more)
+                after.append(at_once(writer.tally(place)))  # noqa: B023  called in this round
 
         columns[1].step = write
-        seen = at_once(reader.add(place, NOTHING))
+        seen = at_once(reader.tally(place))
         if not after:
             break
         check(seen, before, after[0])

@@ -120,7 +120,7 @@ class QuotaBackend(BackendInFront):
             await self.behind.abort_write(upload, session)
         finally:
             if begun is not None:
-                await begun.hold.end()
+                begun.hold.end()
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
         hold = self._hold(self._ledger.covering(place), session)
@@ -139,7 +139,7 @@ class QuotaBackend(BackendInFront):
         hold = self._hold(self._ledger.covering(place), session)
         await hold.ready()
         await hold.set_to((Amount(size, 1) - await amount_of_file(self.behind, place, session)).above_zero)
-        await hold.end()
+        hold.end()
 
     async def _sent(self, upload: Upload, count: int, session: Session) -> None:
         """Hold what an upload has sent, as far as it is more than what it replaces."""
@@ -157,7 +157,7 @@ class QuotaBackend(BackendInFront):
                     begun.replaced_bytes = (await amount_of_file(self.behind, begun.place, session)).bytes
                     await _hold_sent(begun)
         if id(upload) not in self._begun:  # it was aborted meanwhile
-            await begun.hold.end()
+            begun.hold.end()
 
     async def _refuse_if_full(
         self, covering: Iterable[CountedPlace], place: Place, intent: WriteIntent, session: Session
@@ -180,8 +180,12 @@ class QuotaBackend(BackendInFront):
 
     async def _full(self, counted: CountedPlace, quota: Quota) -> str | None:
         """The limit that leaves no room for another file, as far as is known."""
-        tally = await self._ledger.counter.tally(counted)
-        return None if tally.stored is None else quota.full(tally.used)
+        counter = self._ledger.counter
+        for ask in (counter.tally, counter.look):
+            tally = await ask(counted)
+            if tally.stored is None or (limit := quota.full(tally.used)) is None:
+                return None
+        return limit
 
     async def _replaced_by(self, begun: _Begun, finish: Finish, session: Session) -> Amount:
         """What the commit of an upload takes away. It is the base, if bytes of it are kept."""
@@ -229,7 +233,8 @@ class QuotaBackend(BackendInFront):
         for counted in self._ledger.covering(place):
             quota = self._limits.get(counted)
             if quota:
-                used = (await self._ledger.counter.ready(counted, session)).used
+                await self._ledger.counter.ready(counted, session)
+                used = (await self._ledger.counter.look(counted)).used
                 size = tighter((usage.total_bytes, usage.used_bytes), (quota.bytes, used.bytes))
                 files = tighter((usage.total_files, usage.used_files), (quota.files, used.files))
                 usage = Usage(*size, *files)

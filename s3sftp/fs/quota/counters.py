@@ -5,23 +5,47 @@ from __future__ import annotations
 from typing import Protocol
 
 from s3sftp.backends import Amount
-from s3sftp.fs.quota.quotas import Counts, Tally
+from s3sftp.fs.quota.quotas import Counts, Quota, Taken, Tally
 
 
 class QuotaCounters(Protocol):
     """Keeps the numbers of each place for everybody who stores there.
 
-    `place` is a text that stands for the place. What a process has added to `held`, `admitted`, `leaving` and
-    `moving` is forgotten when the process ends: its uploads have ended with it.
+    `place` is a text that stands for the place (`CountedPlace.name`). What a process has added to `held`,
+    `admitted`, `leaving` and `moving` is forgotten when the process ends: its uploads have ended with it.
+    No method fails: if nobody knows the numbers of others, the process goes on with those that it knows.
     """
 
-    async def add(self, place: str, more: Counts) -> Tally:
-        """Add to the numbers of a place, and return them afterwards.
+    async def tally(self, place: str) -> Tally:
+        """The numbers of a place as this process knows them, at no cost once it knows any."""
 
-        Of two that add at the same time at least one sees what the other has added, so both may be refused
+    async def look(self, place: str) -> Tally:
+        """The numbers of a place as they are at this moment, for whoever wants to see them."""
+
+    async def take(self, place: str, more: Amount, grows: Amount, quota: Quota) -> Taken:
+        """Hold more, unless a quota is exceeded by that. `grows` is what is to be checked, part of what is
+        held then. Whatever a process changes at a place, it takes before, even if that is nothing.
+
+        Nothing is refused before somebody has counted. Of two that take at the same time both may be refused
         what only one of them exceeds, but never both admitted. Whoever is refused tries again (`holds`).
         """
+
+    def book(self, place: str, more: Counts) -> None:
+        """Add what needs no more room than is held."""
+
+    async def settle(self, place: str) -> bool:
+        """Have everybody give back what is not needed, and tell what has been removed. Returns whether
+        anybody was there who could."""
+
+    async def count_begins(self, place: str, known: Tally) -> Tally | None:
+        """The numbers from which a count starts. None: somebody else has counted since `known`."""
+
+    async def count_ends(self, place: str) -> Tally:
+        """The numbers when a listing has ended."""
 
     async def set_stored(self, place: str, stored: Amount, at: Tally, counted_at: float) -> None:
         """Note what was stored when the numbers were those of `at`. What was added and removed since counts
         on top. `counted_at`: seconds since the epoch."""
+
+    async def count_is_over(self, place: str) -> None:
+        """Let somebody else count, if this one has failed."""

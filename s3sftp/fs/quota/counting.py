@@ -16,7 +16,8 @@ from contextvars import Context
 from s3sftp.backends import Amount, CompleteBackend, Place, Session
 from s3sftp.errors import PermissionDenied, StorageError, StorageFailure
 from s3sftp.fs.quota.counters import QuotaCounters
-from s3sftp.fs.quota.quotas import NOTHING, Tally, reconciled
+from s3sftp.fs.quota.quotas import Tally, reconciled
+from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.quota")
@@ -65,7 +66,11 @@ class PlaceCounter:
 
     async def tally(self, place: CountedPlace) -> Tally:
         """The numbers of a place as they are known."""
-        return await self.counters.add(place.name, NOTHING)
+        return await self.counters.tally(place.name)
+
+    async def look(self, place: CountedPlace) -> Tally:
+        """The numbers of a place as they are at this moment."""
+        return await self.counters.look(place.name)
 
     async def ready(self, place: CountedPlace, session: Session) -> Tally:
         """The numbers of a place. Counts first if nobody has, and begins to count again if that is long ago.
@@ -73,29 +78,44 @@ class PlaceCounter:
         Raises StorageError: if the first count fails.
         """
         tally = await self.begin(place, session)
-        if tally.stored is None:
+        for _ in range(_ATTEMPTS):
+            if tally.stored is not None:
+                return tally
             await self._wait_for(self.start(place, session))
             tally = await self.tally(place)
+        if tally.stored is None:  # what was counted got lost each time
+            raise StorageFailure("nobody knows how much is stored")
         return tally
 
     async def begin(self, place: CountedPlace, session: Session) -> Tally:
         """The numbers of a place as they are known. Begins to count if nobody has, or if that is long ago."""
         tally = await self.tally(place)
-        now, most = self._clock(), FRESH_SECONDS if place.is_doubtful else self._recount_seconds
+        is_doubtful = place.is_doubtful or tally.is_doubtful
+        now, most = self._clock(), FRESH_SECONDS if is_doubtful else self._recount_seconds
         if tally.stored is None or not 0 <= now - max(tally.counted_at, place.tried_at) <= most:
             self.start(place, session)
         return tally
 
     async def renew(self, place: CountedPlace, session: Session) -> bool:
-        """Count a place again, unless that was a moment ago, or fails. Returns whether that was done."""
-        now, tally = self._clock(), await self.tally(place)
-        if tally.stored is not None and 0 <= now - max(tally.counted_at, place.tried_at) < FRESH_SECONDS:
-            return False
+        """Find out anew how full a place is, before something is refused: count it again, unless that was a
+        moment ago, or fails; else have the others tell what they have not told yet. Returns whether anything
+        was done."""
+        if await self._was_counted_lately(place):
+            if not await self.counters.settle(place.name):
+                return False
+            if await self._was_counted_lately(place):
+                return True
         try:
             await self._wait_for(self.start(place, session))
         except StorageError:
             return False
         return True
+
+    async def _was_counted_lately(self, place: CountedPlace) -> bool:
+        """Whether a count a moment ago is all that one now could find, or has failed."""
+        now, tally = self._clock(), await self.tally(place)
+        counted_at = 0.0 if tally.is_doubtful else tally.counted_at
+        return tally.stored is not None and 0 <= now - max(counted_at, place.tried_at) < FRESH_SECONDS
 
     async def while_first_counted(self, place: CountedPlace) -> None:
         """Wait for a count under way if it is the first."""
@@ -136,6 +156,7 @@ class PlaceCounter:
         try:
             await self._count_again(place, session)
         except BaseException as error:
+            await run_to_completion(self.counters.count_is_over(place.name))
             place.is_doubtful, place.tried_at = was_doubtful, began
             if isinstance(error, StorageError):
                 _log.warning(
@@ -148,13 +169,16 @@ class PlaceCounter:
             raise
 
     async def _count_again(self, place: CountedPlace, session: Session) -> None:
+        before = await self.counters.count_begins(place.name, await self.tally(place))
+        if before is None:
+            return
         for _ in range(_ATTEMPTS):
-            before = await self.tally(place)
             listed = await self._backend.total_below(place.place, session)
-            after = await self.tally(place)
+            after = await self.counters.count_ends(place.name)
             stored = reconciled(before, after, listed)
             if stored is not None:
                 break
+            before = after
         else:  # directories were renamed all the time
             place.is_doubtful = True
             stored = listed if after.stored is None else after.stored

@@ -18,6 +18,7 @@ from s3sftp.backends import Amount, Session
 from s3sftp.errors import StorageError
 from s3sftp.fs.quota.counting import CountedPlace, PlaceCounter
 from s3sftp.fs.quota.quotas import Counts, Quota
+from s3sftp.runtime.cancellation import run_to_completion
 
 _PAUSE_SECONDS = 0.01, 0.05
 """The shortest and the longest pause. Adding, looking and taking back takes microseconds."""
@@ -64,6 +65,9 @@ class Hold:
         self._counter = counter
         self._session = session
         self._is_checked = True
+        self._is_taking = False
+        self._ends = False
+        """Whether to end when what is under way is done."""
 
     async def ready(self) -> None:
         """Wait until the places are counted that have a quota of this session, and for counts of others that
@@ -88,14 +92,12 @@ class Hold:
 
         Raises NoSpace: if it grows, and a quota would be exceeded; what is held is then as before.
         """
-        before, difference = self.amount, amount - self.amount
+        difference = amount - self.amount
         grows = difference.above_zero if self._is_checked else amount
         for is_last in (False, True):
-            self.amount = amount
-            refused = await self._add_and_check(difference, grows)
+            refused = await run_to_completion(self._take(amount, difference, grows))
             if refused is None:
                 return
-            self.amount = before
             if is_last or not await self._may_fit_now(refused):
                 raise self.quotas[refused.place].refusal(refused.limit)
 
@@ -107,33 +109,45 @@ class Hold:
             await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))  # noqa: S311
         return refused.fits_alone
 
-    async def _add_and_check(self, difference: Amount, grows: Amount) -> _Refusal | None:
-        """Add to what is held at all places. Takes it back, and returns what refuses it, if a quota is
-        exceeded."""
-        refused, is_checked = None, True
-        done: list[CountedPlace] = []
-        for place, quota in self.quotas.items():
-            tally = await self._counter.counters.add(place.name, Counts(held=difference))
-            done.append(place)
-            if not quota:
-                continue
-            if tally.stored is None:
-                is_checked = False
-                self._counter.start(place, self._session)
-            elif (limit := quota.exceeded_by(grows, tally.used)) is not None:
-                alone = quota.exceeded_by(grows, tally.stored + self.amount) is None
-                refused = _Refusal(place, limit, alone)
-                break
-        if refused is not None:
-            for place in done:
-                await self._counter.counters.add(place.name, Counts(held=Amount() - difference))
-        else:
-            self._is_checked = is_checked
+    async def _take(self, amount: Amount, difference: Amount, grows: Amount) -> _Refusal | None:
+        """Hold `amount` at all places, which is so much more than before. Holds as much as before, and
+        returns what refuses it, if a quota is exceeded."""
+        self._is_taking = True
+        try:
+            refused = await self._take_everywhere(difference, grows)
+        finally:
+            self._is_taking = False
+        if refused is None:
+            self.amount = amount
+        if self._ends:
+            self.end()
         return refused
 
-    async def end(self) -> None:
-        """Hold nothing any more."""
+    async def _take_everywhere(self, difference: Amount, grows: Amount) -> _Refusal | None:
+        is_checked = True
+        done: list[CountedPlace] = []
+        for place, quota in self.quotas.items():
+            taken = await self._counter.counters.take(place.name, difference, grows, quota)
+            if taken.limit is not None:
+                for each in done:
+                    self._counter.counters.book(each.name, Counts(held=Amount() - difference))
+                stored = taken.tally.stored or Amount()
+                alone = quota.exceeded_by(grows, stored + self.amount + difference) is None
+                return _Refusal(place, taken.limit, alone)
+            done.append(place)
+            if quota and taken.tally.stored is None:
+                is_checked = False
+                self._counter.start(place, self._session)
+        self._is_checked = is_checked
+        return None
+
+    def end(self) -> None:
+        """Hold nothing any more, as soon as a change of what is held that is under way is done."""
+        if self._is_taking:
+            self._ends = True
+            return
+        self._ends = False
         amount, self.amount = self.amount, Amount()
         if amount != Amount():
             for place in self.quotas:
-                await self._counter.counters.add(place.name, Counts(held=Amount() - amount))
+                self._counter.counters.book(place.name, Counts(held=Amount() - amount))

@@ -128,20 +128,20 @@ class QuotaLedger:
                 await hold.set_to(change.need)
         except BaseException:
             for hold, _ in changes:
-                await hold.end()
+                hold.end()
             raise
-        await self._book(changes, began=True)
+        self._book(changes, began=True)
         outcome = Outcome()
         try:
             yield outcome
         except BaseException as error:
-            await self._book(changes, happened=outcome.happened)
+            self._book(changes, happened=outcome.happened)
             if not isinstance(error, nothing_happened):
                 self.doubt(place for hold, _ in changes for place in hold.quotas)
             raise
-        await self._book(changes, happened=True)
+        self._book(changes, happened=True)
 
-    async def _book(
+    def _book(
         self, changes: Sequence[tuple[Hold, Change]], *, began: bool = False, happened: bool = False
     ) -> None:
         for hold, change in changes:
@@ -156,7 +156,7 @@ class QuotaLedger:
                 if happened:
                     counts = replace(counts, added=plus, removed=minus)
             for place in hold.quotas:
-                await self.counter.counters.add(place.name, counts)
+                self.counter.counters.book(place.name, counts)
 
     def hold(
         self, places: Iterable[CountedPlace], limits: Mapping[CountedPlace, Quota], session: Session

@@ -78,6 +78,17 @@ class Counts:
     moves: int = 0
     """All renames of directories inside the place. Never decreases."""
 
+    def __add__(self, more: Counts) -> Counts:
+        return Counts(
+            self.held + more.held,
+            self.admitted + more.admitted,
+            self.leaving + more.leaving,
+            self.moving + more.moving,
+            self.added + more.added,
+            self.removed + more.removed,
+            self.moves + more.moves,
+        )
+
 
 NOTHING = Counts()
 
@@ -91,11 +102,23 @@ class Tally:
     """None: nobody has counted yet."""
     counted_at: float
     """When somebody counted, in seconds since the epoch."""
+    is_doubtful: bool = False
+    """Whether something may be in the numbers that is not there, so that a count is due."""
 
     @property
     def used(self) -> Amount:
         """What counts against a quota."""
         return (self.stored or Amount()) + self.counts.held
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What has come of an attempt to hold more."""
+
+    tally: Tally
+    """The numbers afterwards; if it was refused, as if it had been added."""
+    limit: str | None = None
+    """The limit that refuses it, `bytes` or `files`: nothing was added. None: it was."""
 
 
 def reconciled(before: Tally, after: Tally, listed: Amount) -> Amount | None:

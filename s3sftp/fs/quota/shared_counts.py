@@ -24,7 +24,7 @@ from hashlib import blake2b
 from typing import Final
 
 from s3sftp.backends import Amount
-from s3sftp.fs.quota.quotas import NOTHING, Counts, Tally
+from s3sftp.fs.quota.quotas import NOTHING, Counts, Quota, Taken, Tally
 from s3sftp.runtime.shared_counters import SharedCounters
 
 _WORDS: Final = 16
@@ -50,15 +50,43 @@ class SharedQuotaCounts:
         self._found: dict[tuple[str, int], tuple[SharedCounters, int]] = {}
         """Where the entries are, by place and column. An entry never moves."""
 
-    async def add(self, place: str, more: Counts) -> Tally:
-        if more != NOTHING:
-            table, row = self._own(place)
-            numbers = _fleeting(more) + _lasting(more)
-            for at in _ORDER:
-                if numbers[at]:
-                    own = (row + _FLEETING + at) * table.columns + table.column
-                    table.numbers[own] = (table.numbers[own] + numbers[at]) % _WRAP
+    async def tally(self, place: str) -> Tally:
         return self._tally(place)
+
+    async def look(self, place: str) -> Tally:
+        return self._tally(place)
+
+    async def take(self, place: str, more: Amount, grows: Amount, quota: Quota) -> Taken:
+        """Whoever needs room adds first and looks then, and takes back what is too much."""
+        self.book(place, Counts(held=more))
+        tally = self._tally(place)
+        if tally.stored is None or (limit := quota.exceeded_by(grows, tally.used)) is None:
+            return Taken(tally)
+        self.book(place, Counts(held=Amount() - more))
+        return Taken(tally, limit)
+
+    def book(self, place: str, more: Counts) -> None:
+        if more == NOTHING:
+            return
+        table, row = self._own(place)
+        numbers = _fleeting(more) + _lasting(more)
+        for at in _ORDER:
+            if numbers[at]:
+                own = (row + _FLEETING + at) * table.columns + table.column
+                table.numbers[own] = (table.numbers[own] + numbers[at]) % _WRAP
+
+    async def settle(self, place: str) -> bool:
+        """All is known at once here."""
+        return False
+
+    async def count_begins(self, place: str, known: Tally) -> Tally | None:
+        return self._tally(place)
+
+    async def count_ends(self, place: str) -> Tally:
+        return self._tally(place)
+
+    async def count_is_over(self, place: str) -> None:
+        """Each worker counts for itself."""
 
     async def set_stored(self, place: str, stored: Amount, at: Tally, counted_at: float) -> None:
         base = stored - (at.counts.added - at.counts.removed)

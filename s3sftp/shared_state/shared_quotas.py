@@ -1,0 +1,320 @@
+"""What quotas count, shared by all replicas: `QuotaCounters` in the table, as one process uses them.
+
+    take    does it fit into what this process has set aside?   yes: at once, without a request
+                                                                no: one write sets more aside, if it fits
+    turn    every `interval`: tells what was done, gives back what is not needed
+    settle  has everybody do that at their next turn, and waits for it
+    count   settles, lists, settles: only what has changed meanwhile is uncertain
+
+A process that takes often sets some more aside than it needs, so that small files do not cost a write each.
+One whose share has ended is taken for dead: the next count finds what it has stored, and frees its claim.
+
+While the table does not answer, the process goes on with the numbers that it knows, and tells the others
+afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import random
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import partial
+
+from s3sftp.backends import Amount
+from s3sftp.fs.quota import QuotaCounters
+from s3sftp.fs.quota.quotas import NO_QUOTA, NOTHING, Counts, Quota, Taken, Tally
+from s3sftp.shared_state.quota_place import SharedPlace
+from s3sftp.shared_state.quota_records import QuotaRecord, QuotaShare, is_within, spare_within, tally_of
+from s3sftp.shared_state.quota_table import QuotaTable
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.shared_state")
+_POLLS = 20
+"""Whoever waits for others reads the table so many times an interval."""
+_NONE = Amount()
+
+
+class SharedQuotas(QuotaCounters):
+    """The numbers of all replicas. `run` tells the others, until it is cancelled; then call `stop`."""
+
+    def __init__(self, table: QuotaTable, identify: Callable[[str, str], str]) -> None:
+        """`identify` returns what all replicas call a place, from the name of its storage and its key
+        there."""
+        self._table = table
+        self._identify = identify
+        self._places: dict[str, SharedPlace] = {}
+
+    # ── looking and taking ──────────────────────────────────────────────────────────────────────────
+
+    async def tally(self, place: str) -> Tally:
+        at = self._place(place)
+        if not at.is_known:
+            await self._read(at, once=True)
+        return self._tally(at)
+
+    async def look(self, place: str) -> Tally:
+        at = self._place(place)
+        await self._read(at)
+        return self._tally(at, spares=False)
+
+    async def take(self, place: str, more: Amount, grows: Amount, quota: Quota) -> Taken:
+        at = self._place(place)
+        if not self._has(at, more, grows, quota):
+            async with at.lock:
+                if not self._has(at, more, grows, quota):  # it may have got some while this one waited
+                    return await self._take(at, more, grows, quota)
+        at.took(more, self._table.clock())
+        return Taken(self._tally(at))
+
+    def book(self, place: str, more: Counts) -> None:
+        at = self._place(place)
+        at.own = at.own + more
+
+    def _has(self, at: SharedPlace, more: Amount, grows: Amount, quota: Quota) -> bool:
+        """Whether more was set aside before, within a quota, and nothing that is known speaks against it."""
+        if not at.covers(more, self._table.clock()):
+            return False
+        if grows == _NONE:
+            return True
+        used = self._tally(at).used + more
+        return is_within(at.proven, quota) and quota.exceeded_by(grows, used) is None
+
+    async def _take(self, at: SharedPlace, more: Amount, grows: Amount, quota: Quota) -> Taken:
+        """Set aside what more needs, unless it is refused by what the table says now."""
+        taken = Taken(self._tally(at))
+
+        def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount] | None:
+            nonlocal taken
+            taken = self._checked(at, grows, quota)
+            if taken.limit is not None:
+                return None
+            wanted = at.growth if at.growths > 1 else _NONE
+            return record, self._spare(at, quota, wanted)
+
+        async def claimed() -> None:
+            if not await self._table.write(at, decide):
+                await self._table.read(at)
+                await self._table.write(at, decide)
+
+        at.took(more, self._table.clock())
+        if await self._table.answers(claimed):
+            if taken.limit is None:
+                at.proven = NO_QUOTA if at.record.stored is None else quota
+        else:
+            taken = self._checked(at, grows, quota)
+            at.is_astray = at.is_astray or at.share is None
+        if taken.limit is not None:
+            at.own = at.own + Counts(held=_NONE - more)
+        return taken
+
+    def _checked(self, at: SharedPlace, grows: Amount, quota: Quota) -> Taken:
+        """Whether what is held fits, by what is known."""
+        tally = self._tally(at)
+        return Taken(tally, None if tally.stored is None else quota.exceeded_by(grows, tally.used))
+
+    def _spare(self, at: SharedPlace, quota: Quota, wanted: Amount) -> Amount:
+        """How much of what is wanted may be set aside beyond what is held."""
+        tally = self._tally(at)
+        if tally.stored is None or self._table.clock() < at.tight_until:
+            return _NONE
+        return spare_within(quota, tally.used, wanted)
+
+    # ── turns ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Do what is due at all places, every interval, until cancelled."""
+        while True:
+            await asyncio.sleep(self._table.interval * random.uniform(0.8, 1.0))  # noqa: S311
+            try:
+                await self.turn()
+            except Exception:
+                _log.exception("shared_state.crashed")
+
+    async def turn(self) -> None:
+        """Do what is due at all places once."""
+        for at in list(self._places.values()):
+            if at.share is None and at.is_quiet and not at.attempts and not at.counts:
+                continue
+            if not await self._table.answers(partial(self._turn, at)):
+                return
+
+    async def stop(self) -> None:
+        """Tell the others everything, and give everything back. Nothing may be under way any more."""
+        for at in self._places.values():
+            if at.share is None and at.is_quiet:
+                continue
+            at.taken_at = -math.inf
+            if not await self._table.answers(partial(self._turn, at)):
+                break
+        await self._table.close()
+
+    async def _turn(self, at: SharedPlace) -> None:
+        async with at.lock:
+            if not self._is_due(at):
+                await self._table.read(at)
+                if at.share is None or at.share.epoch >= at.record.epoch:
+                    return
+            await self._table.write(at, partial(self._told, at))
+            at.growth, at.growths = _NONE, 0
+
+    def _is_due(self, at: SharedPlace) -> bool:
+        """Whether there is something to write, whatever the others do."""
+        now, interval, lease = self._table.clock(), self._table.interval, self._table.lease_seconds
+        if at.counts and self._table.wall() > at.record.counter_until - lease / 2:
+            return True
+        if at.share is None:
+            return not at.is_quiet
+        if now > at.ends - lease / 2 or not at.covers(_NONE, now):
+            return True
+        if now - at.taken_at >= interval:
+            return at.untold != NOTHING or at.share.spare != _NONE or at.has_no_part
+        return at.untold != NOTHING and now - at.told_at >= 2 * interval
+
+    def _told(self, at: SharedPlace, record: QuotaRecord) -> tuple[QuotaRecord, Amount | None]:
+        """What a turn writes: this process keeps what it holds, and what it may need soon."""
+        is_idle = self._table.clock() - at.taken_at >= self._table.interval
+        if at.counts and record.counter == self._table.process:
+            record = replace(record, counter_until=self._table.wall() + self._table.lease_seconds)
+        if is_idle:
+            return record, None if at.has_no_part else _NONE
+        return record, self._spare(at, at.proven, at.growth if at.growths > 1 else _NONE)
+
+    # ── counting ────────────────────────────────────────────────────────────────────────────────────
+
+    async def settle(self, place: str) -> bool:
+        at = self._place(place)
+        is_helpful = False
+
+        async def settled() -> None:
+            nonlocal is_helpful
+            await self._read(at)
+            if is_helpful := bool(self._others(at)):
+                await self._others_have_told(at)
+
+        return await self._table.answers(settled) and is_helpful
+
+    async def count_begins(self, place: str, known: Tally) -> Tally | None:
+        at = self._place(place)
+        may_count = True
+
+        async def begun() -> None:
+            nonlocal may_count
+            if may_count := await self._may_count(at, known.counted_at):
+                await self._others_have_told(at)
+                at.dead = at.record.dead(self._table.wall(), self._table.grace_seconds)
+
+        at.dead = {}
+        if not await self._table.answers(begun):
+            at.counts = False
+        return self._tally(at, silent=at.silent) if may_count else None
+
+    async def count_ends(self, place: str) -> Tally:
+        at = self._place(place)
+        if not await self._table.answers(partial(self._others_have_told, at)):
+            at.counts = False
+        return self._tally(at, silent=at.silent)
+
+    async def set_stored(self, place: str, stored: Amount, at: Tally, counted_at: float) -> None:
+        counted = self._place(place)
+
+        def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount | None]:
+            record = record.without(counted.dead).counted(stored, at, counted_at)
+            return record, None if counted.share is None else _NONE
+
+        async with counted.lock:
+            is_shared = counted.counts and await self._table.answers(
+                lambda: self._table.write(counted, decide)
+            )
+            counted.counts = False
+            if not is_shared:  # it holds until the table answers: others may have changed something
+                counted.record = counted.record.counted(stored, at, counted_at)
+                counted.is_known = False
+
+    async def count_is_over(self, place: str) -> None:
+        at = self._place(place)
+
+        def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount | None] | None:
+            if record.counter != self._table.process:
+                return None
+            return replace(record, counter="", counter_until=0.0), None if at.share is None else _NONE
+
+        if at.counts:
+            async with at.lock:
+                at.counts = False
+                await self._table.answers(lambda: self._table.write(at, decide))
+
+    async def _may_count(self, at: SharedPlace, known_at: float) -> bool:
+        """Become the process that counts. Waits for another one that does. Returns False if somebody has
+        counted since `known_at`, in seconds since 1970."""
+
+        def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount | None] | None:
+            now = self._table.wall()
+            if record.counted_at > known_at or (
+                record.counter not in ("", self._table.process) and now < record.counter_until
+            ):
+                return None
+            until = now + self._table.lease_seconds
+            record = replace(record, counter=self._table.process, counter_until=until)
+            return record, None if at.share is None else _NONE
+
+        while True:
+            async with at.lock:
+                await self._table.read(at)
+                if await self._table.write(at, decide):
+                    at.counts = True
+                    return True
+                if at.record.counted_at > known_at:
+                    return False
+            await asyncio.sleep(self._table.interval / _POLLS)
+
+    async def _others_have_told(self, at: SharedPlace) -> None:
+        """Have everybody who lives tell everything, and give back what is not needed.
+
+        Raises SourceFailed: if the table does not answer.
+        """
+
+        def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount | None]:
+            return replace(record, epoch=record.epoch + 1), None if at.share is None else _NONE
+
+        async with at.lock:
+            await self._table.write(at, decide)
+            epoch = at.record.epoch
+        while any(share.epoch < epoch for share in self._others(at)):
+            await asyncio.sleep(self._table.interval / _POLLS)
+            async with at.lock:
+                await self._table.read(at)
+
+    def _others(self, at: SharedPlace) -> list[QuotaShare]:
+        """The shares of other processes that live."""
+        dead = at.record.dead(self._table.wall(), self._table.grace_seconds)
+        others = at.record.others(self._table.process)
+        return [share for name, share in others.items() if name not in dead]
+
+    # ── places ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _place(self, name: str) -> SharedPlace:
+        if name not in self._places:
+            storage, _, key = name.partition("\0")
+            text = self._identify(storage, key).encode("utf-8", "surrogatepass")
+            # a digest: the keys of a table may be seen by more people than the names of partners
+            self._places[name] = SharedPlace(hashlib.sha256(text).hexdigest())
+        return self._places[name]
+
+    async def _read(self, at: SharedPlace, *, once: bool = False) -> None:
+        async with at.lock:
+            await self._table.answers(lambda: self._table.read(at, once=once))
+
+    def _tally(self, at: SharedPlace, *, silent: Collection[str] = (), spares: bool = True) -> Tally:
+        dead = at.record.dead(self._table.wall(), self._table.grace_seconds)
+        return tally_of(
+            at.record,
+            self._table.process,
+            at.own,
+            untold=at.untold,
+            silent=silent,
+            spares=spares,
+            is_doubtful=bool(dead) or at.doubtful_at > at.record.counted_at,
+        )
