@@ -237,7 +237,7 @@ async def test_a_reload_with_a_role_that_the_running_server_does_not_assume_chan
 def test_the_configurations_of_the_page_are_taken(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/storages.md").read_text("utf-8")
     key = START.split('["')[1].split('"]')[0]
-    whole, root, role = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    whole, root, role, of_mounts = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
     file = tmp_path / "s3sftp.toml"
     login = f"[users.bob]\nauthorized_keys = ['{key}']\n"
     file.write_text(whole.replace("ssh-ed25519 AAAA… ops@acme.example", key) + login + root, "utf-8")
@@ -250,3 +250,8 @@ def test_the_configurations_of_the_page_are_taken(tmp_path: Path) -> None:
     assert options.storages["partner"].access_key_id is not None
     file.write_text(START + role, "utf-8")
     assert load_options(file, {}).storages["partner"].session_policies
+    file.write_text(f"{of_mounts}authorized_keys = ['{key}']\n", "utf-8")
+    assert {mount.role_of("acme") for mount in load_options(file, {}).users["acme"].mounts.values()} == {
+        MountRole("arn:aws:iam::111122223333:role/sftp-partner-acme"),
+        MountRole("arn:aws:iam::210987654321:role/exchange", "acme-7f3c"),
+    }
