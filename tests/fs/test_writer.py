@@ -488,6 +488,24 @@ async def test_an_upload_aborted_before_its_chunk_has_begun_leaves_nothing() -> 
     bench.assert_nothing_left()
 
 
+async def test_a_write_that_waits_for_room_when_its_upload_is_aborted_is_refused() -> None:
+    """Its bytes are gone by then, and it must not look for them."""
+    bench, held = held_bench(chunk_bytes=16, parallel_chunks=2)
+    writer, taken = bench.open(TRUNC), 0
+    await writer.begin()
+    while writer.try_write(taken, memoryview(bytes(4))):
+        taken += 4
+        await asyncio.sleep(0)
+    waiting = asyncio.ensure_future(writer.write(taken, bytes(4)))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await writer.abort()
+    with pytest.raises(InvalidRequest, match="aborted"):
+        await waiting
+    assert len(held.seen) == 2
+    bench.assert_nothing_left()
+
+
 async def test_chunks_are_put_together_in_the_memory_of_those_that_are_stored() -> None:
     bench, held = held_bench(chunk_bytes=MIB, parallel_chunks=2)
     held.go.set()

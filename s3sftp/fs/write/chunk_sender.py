@@ -13,7 +13,7 @@ from typing import Any
 
 from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.backends.router import backend_at
-from s3sftp.errors import StorageFailure
+from s3sftp.errors import InvalidRequest, StorageFailure
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.runtime.buffer_pool import BufferPool
 from s3sftp.telemetry import in_transfer
@@ -151,12 +151,17 @@ class ChunkSender:
         await work(upload)
 
     async def wait_for_slot(self) -> Upload:
-        """Wait until another chunk may be sent. Its size may depend on the chunks before it."""
+        """Wait until another chunk may be sent. Its size may depend on the chunks before it.
+
+        Raises InvalidRequest: if the upload was aborted meanwhile; and the failure of an earlier chunk.
+        """
         if self._upload is None:
             raise ValueError("push before begin")
         while not self.has_slot and self.failure is None:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         self.raise_failure()
+        if self._stopped:
+            raise InvalidRequest("the upload was aborted")
         return self._upload
 
     def _done(self, chunk: Buffer, task: asyncio.Task[None]) -> None:
