@@ -254,6 +254,11 @@ class Upload:
     checksum: str | None = None
     """The checksum of the whole file with which `finish_write` had the storage verify it, such as
     `crc32:DUoRhQ==` (base64, as in S3's API). None if there was none."""
+    mark: str | None = None
+    """What the stored file will carry, and no file of another write: proves later that this write has been
+    finished. None if the storage keeps no marks."""
+    version_id: str | None = None
+    """The storage's id of the stored version, if it keeps all of them. Set by `finish_write`."""
     stored: FileInfo | None = None
     """The file that `finish_write` has made visible. A backend that has more to do after the storage has
     confirmed the file, such as setting its time, sets this at the moment of the confirmation: if the rest is

@@ -59,7 +59,7 @@ class S3Upload(Upload):
         self.place = place
         self.key = key
         self.intent = intent
-        self.write_id = str(uuid.uuid4())
+        self.mark = self.write_id = str(uuid.uuid4())
         self.mtime = intent.mtime if client.options.keeps_times else None
         """The modification time, if it is known when the object is created."""
         self.mode = intent.mode
@@ -232,7 +232,7 @@ class UploadOperations:
                 upload.mode = upload.mode if finish.mode is None else finish.mode
                 completed = await self._put_file(upload, tail, conditions)
             mtime = completed.written_at if upload.mtime is None else upload.mtime
-            upload.checksum = completed.checksum
+            upload.checksum, upload.version_id = completed.checksum, completed.version_id
             upload.stored = info = FileInfo.file(finish.size, mtime, completed.version, upload.mode)
             # without a time in its metadata, it has that of the upload, which only the store knows
             change.left(info, written_head(upload.fields(), info), time_unknown=upload.mtime is None)
