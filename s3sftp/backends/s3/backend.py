@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s3sftp.backends.contract import (
@@ -23,12 +23,13 @@ from s3sftp.backends.contract import (
 )
 from s3sftp.backends.s3.checksums.stored import stored_digest
 from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.credentials.user_scope import in_scope
 from s3sftp.backends.s3.keys import KeyMapping, reserved_prefix
 from s3sftp.backends.s3.metadata.cache import MetadataCache
 from s3sftp.backends.s3.metadata.created_names import CreatedNames
 from s3sftp.backends.s3.metadata.equivalent_versions import former_versions
 from s3sftp.backends.s3.metadata.lookup import Lookup
-from s3sftp.backends.s3.metadata.objects import version_of, write_id_of
+from s3sftp.backends.s3.metadata.objects import uploaded_at, version_of, write_id_of
 from s3sftp.backends.s3.metadata.version_cache import VersionCache
 from s3sftp.backends.s3.namespace.directories import DirectoryMarkers
 from s3sftp.backends.s3.namespace.listing import DirectoryLister
@@ -62,6 +63,19 @@ from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.s3")
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A stored object, as far as it tells which write has made it."""
+
+    mark: str | None
+    """See `Upload.mark`."""
+    version: str | None
+    size: int | None
+    modified: float | None
+    """In whole seconds of the store's clock."""
+    version_id: str | None
 
 
 class S3Backend(CompleteBackend):
@@ -221,6 +235,24 @@ class S3Backend(CompleteBackend):
     async def write_mark(self, place: Place, session: Session) -> object:
         head = await self.client.call("HeadObject", Key=self._keys.key_of(place))
         return write_id_of(head), version_of(head), head.get("VersionId"), head.get("LastModified")
+
+    async def written_file(self, place: Place) -> WrittenFile | None:
+        """What proves which write has stored a file, asked by the server itself; None if there is no object.
+
+        One HEAD. Raises StorageError: if the store fails.
+        """
+        with in_scope(None):
+            try:
+                head = await self.client.call("HeadObject", Key=self._keys.key_of(place))
+            except NotFound:
+                return None
+        return WrittenFile(
+            write_id_of(head),
+            version_of(head),
+            head.get("ContentLength"),
+            uploaded_at(head),
+            head.get("VersionId"),
+        )
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         return await self._mtimes.set(place, AttributeUpdate(mtime), session)

@@ -11,6 +11,7 @@ process has written. If it is not, another process has considered this one dead 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 
@@ -88,12 +89,10 @@ class Lease:
         """
         async with self._lock:
             if leaves_entries:
-                try:
+                with contextlib.suppress(Changed, AlreadyExists, NotFound):
                     await self._objects.put(
                         LEASES + self.instance, b"", etag=self._etag, is_new=self._etag is None
                     )
-                except (Changed, AlreadyExists, NotFound):
-                    pass
             elif self.is_certain:
                 await self._objects.delete(LEASES + self.instance)
             self._etag, self._renewed_at = None, -1e9

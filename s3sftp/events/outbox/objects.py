@@ -65,7 +65,7 @@ class SmallObjects(Protocol):
 
 
 class VolatileObjects:
-    """Objects in memory, for storages that are no buckets: events outlive a failing sink, but not the process."""
+    """Objects in memory, for storages that are no buckets: events outlive a failing sink, not the process."""
 
     is_durable = False
     description = "the memory of this process"

@@ -6,9 +6,10 @@
     remove   nothing is there                            it happened
              the file that was there, or an older one    it did not happen
              a newer file                                unknown
-    rename   the target is newer than the change         it happened, whatever the source: the target is published
-             the source is still there                   it did not happen
-             neither                                     unknown
+    rename   the target is newer than the change, and    it happened: at least, the target is published
+             the source is gone or is the same file
+             there is no such target, but the source     it did not happen
+             anything else                               unknown
 
 Times are those of the store alone, in whole seconds, as replies to HEAD report them.
 """
@@ -85,7 +86,10 @@ def _settle_removal(check: Check, found: Found | None, written: float) -> Verdic
 
 def _settle_rename(check: Check, at_source: Found | None, at_target: Found | None, written: float) -> Verdict:
     if at_target is not None and _may_be_the_copy(check, at_target, written):
-        return Verdict.HAPPENED
+        is_certain = at_source is None or (
+            check.version is not None and at_target.version == check.version and not at_target.is_dir
+        )
+        return Verdict.HAPPENED if is_certain else Verdict.UNKNOWN
     if at_source is not None:
         is_same = check.version is None or at_source.version == check.version
         return Verdict.NOT if is_same or at_source.is_older_than(written) else Verdict.UNKNOWN
