@@ -57,6 +57,11 @@ class Change:
         """Whether any sink wants to know of it."""
         return bool(self._deliveries)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its entry is in the outbox, and nobody has said what became of it."""
+        return self._key is not None
+
     async def begin(self, check: Check, **facts: Any) -> None:
         """Write the entry, which one PutObject makes durable. May be called again, if the change is made
         elsewhere in the end. `facts` are what is known already of the event's data.
@@ -130,18 +135,26 @@ class Change:
             otherwise()
             return
         self.is_in_doubt = True
-        self._dispatcher.decide_later(self._decide, otherwise)
+        self._dispatcher.decide_later(lambda: self._decide(otherwise))
 
     async def _decide(self, otherwise: Callable[[], None]) -> None:
         """Raises StorageError: if the store fails."""
         assert self._dispatcher is not None and self._entry is not None  # noqa: S101, PT018
-        verdict, found = await self._dispatcher.takeover.verdict_of(self._entry, float("inf"))
-        if verdict is Verdict.HAPPENED:
-            self._deliver([(settled_event(each, verdict, found), names) for each, names in self._deliveries])
-            self.leave()
-        else:
+        if self._key is None:
+            return
+        verdict, found = await self._dispatcher.takeover.verdict_on(self._key, self._entry)
+        is_told_otherwise = verdict is Verdict.UNKNOWN and self._entry.check.action == "commit"
+        if verdict is Verdict.NOT or is_told_otherwise:
             self.nothing_happened()
             otherwise()
+            return
+        self._deliver([(settled_event(each, verdict, found), names) for each, names in self._deliveries])
+        self.leave()
+
+
+def etag_of(version: str | None) -> str | None:
+    """The version of an object as S3's own events have it: without quotes."""
+    return None if version is None else version.removeprefix("W/").strip('"')
 
 
 def _merged(data: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ The entry of a change covers its event until each sink has accepted it, or has a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from s3sftp.errors import StorageError
+from s3sftp.errors import StorageError, describe_unexpected
 from s3sftp.events.background import Background
 from s3sftp.events.cloud_event import CloudEvent
 from s3sftp.events.event_metrics import EventMetrics
@@ -25,7 +25,7 @@ from s3sftp.events.outbox.objects import SmallObjects
 from s3sftp.events.outbox.own_entries import OwnEntries
 from s3sftp.events.outbox.takeover import Look, Takeover
 from s3sftp.events.routes import SinkRule
-from s3sftp.events.sink import EventSink
+from s3sftp.events.sink import EventRefused, EventSink
 from s3sftp.events.sink_queue import PendingChange, SinkQueue, WaitingEvent
 from s3sftp.runtime.backoff import Backoff
 from s3sftp.telemetry import get_logger
@@ -50,7 +50,7 @@ class Dispatcher:
         most_waiting: int,
         backoff: Backoff,
     ) -> None:
-        self.own = OwnEntries(objects, takeover_seconds, self._adopted_by_another)
+        self.own = OwnEntries(objects, takeover_seconds, self._adopted_by_another, self.forget)
         self.queues: Mapping[str, SinkQueue] = {
             rule.name: SinkQueue(sink, rule, self, most_waiting=most_waiting, backoff=backoff)
             for rule, sink in sinks
@@ -61,6 +61,8 @@ class Dispatcher:
         self._metrics = metrics
         self._background = Background()
         self._renewing: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._doubts: set[asyncio.Task[None]] = set()
         self._takeover_seconds = takeover_seconds
 
     async def start(self) -> None:
@@ -72,6 +74,7 @@ class Dispatcher:
         self.backlog.start()
         self.takeover.start()
         self._renewing = asyncio.create_task(self._renew(), name="events-lease")
+        self._sampling = asyncio.create_task(self._metrics.sample(self.queues.values()))
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -91,9 +94,46 @@ class Dispatcher:
         for name in names:
             self.queues[name].put(WaitingEvent(event))
 
+    def synchronous(self, names: Iterable[str]) -> set[str]:
+        """Those of the sinks for which a client's answer waits."""
+        return {name for name in names if self.queues[name].rule.synchronous}
+
+    async def ask(self, name: str, waiting: WaitingEvent) -> Exception | None:
+        """Have a sink accept an event now, whatever waits for it already. Returns the failure; the event then
+        waits in the queue, as all others do."""
+        queue = self.queues[name]
+        try:
+            failure = await queue.ask(waiting)
+        except BaseException:
+            queue.put(waiting)
+            raise
+        if failure is None:
+            self.release(name, waiting)
+        elif isinstance(failure, EventRefused):
+            waiting.reason = str(failure)
+            self.refused(name, waiting)
+        else:
+            waiting.reason = describe_unexpected(failure)
+            queue.put(waiting)
+            self.failed(name, waiting)
+        return failure
+
     def forget(self, key: str) -> None:
         """Remove an entry that is not needed, in the background."""
-        self._background.add(lambda: self.own.erase(key))
+        self._erase(key)
+
+    def decide_later(self, decide: Callable[[], Awaitable[None]]) -> None:
+        """Call this when no reply of the store can be on its way any more, or when the server stops."""
+
+        async def wait() -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._takeover_seconds):
+                    await self._stopping.wait()
+            self._background.add(decide)
+
+        task = asyncio.create_task(wait(), name="events-doubt")
+        self._doubts.add(task)
+        task.add_done_callback(self._doubts.discard)
 
     # ── Keeping ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,6 +256,10 @@ class Dispatcher:
         """Stop delivering, and leave in the outbox what is not delivered."""
         if self._renewing is None:
             return
+        self._stopping.set()
+        if self._doubts:
+            await asyncio.wait(self._doubts)
+            await self._background.finish(_STOP_SECONDS)
         await self.takeover.stop()
         await self.backlog.stop()
         left = 0
@@ -225,8 +269,9 @@ class Dispatcher:
                 waiting.is_left = True
                 self.failed(name, waiting)
         is_kept = await self._background.finish(_STOP_SECONDS)
-        self._renewing.cancel()
-        await asyncio.gather(self._renewing, return_exceptions=True)
+        for task in (self._renewing, self._sampling):
+            task.cancel()
+        await asyncio.gather(self._renewing, self._sampling, return_exceptions=True)
         await self._background.stop()
         with suppress(StorageError):
             await self.own.end(leaves_entries=bool(self.own.keys) or self._has_own())

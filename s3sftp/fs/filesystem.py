@@ -36,6 +36,7 @@ from s3sftp.errors import (
 )
 from s3sftp.events import Renamed
 from s3sftp.fs.access import Access
+from s3sftp.fs.announced_changes import AnnouncedChanges
 from s3sftp.fs.authorized_rename import AuthorizedRename, authorize_rename, fail_refused, refuse_uploads
 from s3sftp.fs.hashing import HashRequest, SessionHasher
 from s3sftp.fs.listing import OpenDirectory
@@ -81,6 +82,7 @@ class FileSystem:
         self._backend, self._resources = shared.for_quotas(mounts.quotas)
         self._hashing = SessionHasher(shared.hashing, session)
         self._access = Access(mounts, self._backend, shared.writers, session)
+        self._announced = AnnouncedChanges(shared.announcer, self._backend, session)
         self._emptied: OrderedDict[VirtualPath, None] = OrderedDict()
         """Directories from which this session has removed an entry, least recent first."""
 
@@ -134,7 +136,7 @@ class FileSystem:
         reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget, costs)
         if beginning is not None:
             reader.continue_with(beginning, began)
-        return OpenReader(place, path, reader, self.session, self._backend, shared.metrics)
+        return OpenReader(place, path, reader, self.session, self._backend, shared.metrics, shared.announcer)
 
     async def open_writer(
         self,
@@ -192,6 +194,7 @@ class FileSystem:
                 rules,
                 self._access.free_beside,
                 self._access.note_stored,
+                shared.announcer,
             )
             upload.named = named
             return upload
@@ -284,7 +287,7 @@ class FileSystem:
         """
         place = self._mounts.place(path, Right.DELETE)
         await self._refuse_slash(path)
-        self._give_up(await self._remove_stored(place))
+        self._give_up(await self._remove_stored(path, place))
         self._note_emptied(path)
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
@@ -518,7 +521,7 @@ class FileSystem:
         if isinstance(self._backend, QuotaBackend):
             await self._backend.require_room(upload.place, size, self.session)
 
-    async def _remove_stored(self, place: Place) -> list[OpenWriter]:
+    async def _remove_stored(self, path: VirtualPath, place: Place) -> list[OpenWriter]:
         """Remove a stored file. Returns the uploads that are to be given up with it.
 
         Raises NotFound: if there is neither a file nor an upload; IsADirectory: if it is a directory.
@@ -527,7 +530,8 @@ class FileSystem:
         while True:
             mine = writers.of_session(self.session, place)
             try:
-                await self._backend.delete(place, self.session)
+                async with self._announced.removal(path, place):
+                    await self._backend.delete(place, self.session)
             except NotFound:
                 upload = self._upload_of_nothing_stored(place)
                 if upload is None:
@@ -543,7 +547,8 @@ class FileSystem:
         self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place, overwrite: bool
     ) -> Renamed:
         async with self.shared.events.renamed.reserve() as announce:
-            await self._move(origin, goal, overwrite=overwrite)
+            async with self._announced.rename(source, target, origin, goal):
+                await self._move(origin, goal, overwrite=overwrite)
             trace = current_trace_context()
             renamed = Renamed(source.text, target.text, origin, goal, self.session, time.time(), trace)
             announce(renamed)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from s3sftp import errors
 from s3sftp.backends import ObjectAddress, Session
+from s3sftp.events.announcements import SILENT, Announcer
+from s3sftp.events.cloud_event import EventKind
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.telemetry import Costs, current_owner, get_logger, open_span
 from s3sftp.telemetry.costs import dollars
@@ -58,6 +60,14 @@ FAILURES: dict[type[errors.StorageError], str] = {
 """The reason that is counted for a failed transfer. Contains every class of the tree; a test checks it."""
 
 
+_KINDS = {
+    ("upload", "failed"): EventKind.UPLOAD_FAILED,
+    ("upload", "aborted"): EventKind.UPLOAD_ABORTED,
+    ("download", "read"): EventKind.DOWNLOAD_COMPLETED,
+    ("download", "failed"): EventKind.DOWNLOAD_FAILED,
+    ("download", "aborted"): EventKind.DOWNLOAD_ABORTED,
+}
+"""The event for other systems. A commit is none of these: it is announced by the change that it is."""
 _EVENTS = {
     ("upload", "stored"): "upload.committed",
     ("upload", "failed"): "upload.failed",
@@ -83,8 +93,10 @@ class TransferRecord:
         costs: Costs,
         metrics: Metrics | None = None,
         located: Callable[[], ObjectAddress | None] = lambda: None,
+        announcer: Announcer = SILENT,
     ) -> None:
-        """`located`: where the file is in an object store; asked at the end."""
+        """`located`: where the file is in an object store; asked at the end. `announcer` learns of ends that
+        have changed nothing."""
         self.costs = costs
         self.path = path
         self.bytes = 0
@@ -94,6 +106,7 @@ class TransferRecord:
         self._session = session
         self._metrics = metrics
         self._located = located
+        self._announcer = announcer
         self._started = time.monotonic()
         self._span = open_span(
             f"sftp.{direction}",
@@ -115,9 +128,11 @@ class TransferRecord:
         error: Exception | None = None,
         why: FailureReason | None = None,
         checksum: str | None = None,
+        in_doubt: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
-        """Log and count the end. `outcome` is `stored`, `read`, `failed` (with `error`) or `aborted` (with
-        `why`); `size` is that of the file in bytes; `checksum` as in `Upload.checksum`."""
+        """Log, count and announce the end. `outcome` is `stored`, `read`, `failed` (with `error`) or
+        `aborted` (with `why`); `size` is that of the file in bytes; `checksum` as in `Upload.checksum`.
+        `in_doubt`: takes the announcement of a file that may be stored after all."""
         result, reason = _counted_as(outcome, error, why)
         if self._metrics is not None:
             self._metrics.add(TRANSFERS.row(self._direction, result, reason))
@@ -143,6 +158,27 @@ class TransferRecord:
         )
         if self._span.is_on:
             self._end_span(outcome, size, error, why)
+        kind = _KINDS.get((self._direction, outcome))
+        if kind is None or reason == FailureReason.UNCHANGED:
+            return
+
+        def tell() -> None:
+            self._announcer.tell(
+                kind,
+                self._session,
+                self.path.text,
+                **_address(self._located()),
+                size=size,
+                bytes=self.bytes,
+                seconds=round(seconds, 3),
+                reason=None if result == "committed" else reason,
+                error=str(error) if isinstance(error, errors.StorageError) else None,
+            )
+
+        if in_doubt is None:
+            tell()
+        else:
+            in_doubt(tell)
 
     def _end_span(self, outcome: str, size: int, error: Exception | None, why: FailureReason | None) -> None:
         result, reason = _counted_as(outcome, error, why)

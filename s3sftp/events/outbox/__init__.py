@@ -7,6 +7,7 @@
         refused/<sink>/<time>-<id>                   an event that the sink will never accept
 
 `objects` is what the outbox needs of a store; `bucket` provides it on S3. `entries` (pure) is what is
-written. `lease` shows that a process runs, and `own_entries` writes its entries. `takeover` adopts the entries
-of processes that have ended, and `settling` (pure) decides what became of the changes that they had begun.
+written. `lease` shows that a process runs, and `own_entries` writes its entries. `backlog` reads them back.
+`takeover` adopts the entries of processes that have ended, and `settling` (pure) decides what became of the
+changes that they had begun.
 """

@@ -26,12 +26,15 @@ class OwnEntries:
         self,
         objects: SmallObjects,
         takeover_seconds: float,
-        lost: Callable[[], None] = lambda: None,
+        lost: Callable[[], None],
+        abandoned: Callable[[str], None],
     ) -> None:
-        """`lost` is called when another process has adopted the entries that exist."""
+        """`lost` is called when another process has adopted the entries that exist. `abandoned` is called
+        with the key of an entry that could not be written, or not for certain: it must be erased."""
         self._objects = objects
         self._takeover_seconds = takeover_seconds
         self._lost = lost
+        self._abandoned = abandoned
         self.lease = self._new_lease()
         self.generation = 0
         """How often the instance has changed."""
@@ -79,8 +82,9 @@ class OwnEntries:
         self._used_at = running_clock()
         try:
             await self._objects.put(key, data)
-        except StorageError:
-            raise  # it may exist: `erase` removes it
+        except BaseException:
+            self._abandoned(key)  # it may exist
+            raise
         if replaced is not None and replaced != key:
             await self.erase(replaced)
         return key

@@ -240,6 +240,11 @@ class Takeover:
                     self._backlog.try_to_read(instance, sink)
         await self._objects.delete(listed.key)
 
+    async def verdict_on(self, key: str, entry: ChangeEntry) -> tuple[Verdict, Found | None]:
+        """As `verdict_of`, for an entry with this key. Raises StorageError: if the store fails."""
+        page = await self._objects.page(key, most=1)
+        return await self.verdict_of(entry, page.entries[0].modified if page.entries else 0.0)
+
     async def verdict_of(self, entry: ChangeEntry, written: float) -> tuple[Verdict, Found | None]:
         """What became of a change, and the file that tells. Raises StorageError: if the store fails."""
         check = entry.check
@@ -253,6 +258,7 @@ def settled_event(event: CloudEvent, verdict: Verdict, found: Found | None) -> C
     """The event of a change, with what the stored file tells of it."""
     data = {**event.data, "certainty": verdict.value}
     if verdict is Verdict.HAPPENED and found is not None and not found.is_dir:
-        known = {"size": found.size, "etag": found.version, "version_id": found.version_id}
+        etag = None if found.version is None else found.version.removeprefix("W/").strip('"')
+        known = {"size": found.size, "etag": etag, "version_id": found.version_id}
         data |= {name: value for name, value in known.items() if value is not None}
     return replace(event, data=data)
