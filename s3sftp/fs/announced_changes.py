@@ -20,7 +20,7 @@ from s3sftp.errors import (
     NotFound,
     StorageError,
 )
-from s3sftp.events.announcements import Announcer, Change, etag_of
+from s3sftp.events.announcements import NO_CHANGE, Announcer, Change, etag_of
 from s3sftp.events.outbox.entries import Check
 from s3sftp.fs.paths import VirtualPath
 
@@ -37,27 +37,27 @@ class AnnouncedChanges:
         self._session = session
 
     @asynccontextmanager
-    async def removal(self, path: VirtualPath, place: Place) -> AsyncIterator[None]:
-        """Around the removal of a file."""
+    async def removal(self, path: VirtualPath, place: Place) -> AsyncIterator[Change]:
+        """Around the removal of a file. Yields what is to be acknowledged afterwards."""
         change = self._announcer.removal(path.text, place, self._session)
         info = await self._known(place) if change.is_wanted else None
         if info is None or info.is_dir:
-            yield
+            yield NO_CHANGE
             return
         check = Check("remove", place, version=info.version, size=info.size)
         await change.begin(check, size=info.size, etag=etag_of(info.version))
         async with _made(change):
-            yield
+            yield change
 
     @asynccontextmanager
     async def rename(
         self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place
-    ) -> AsyncIterator[None]:
-        """Around the rename of a file or a directory."""
+    ) -> AsyncIterator[Change]:
+        """Around the rename of a file or a directory. Yields what is to be acknowledged afterwards."""
         is_wanted = self._announcer.may_tell_of_rename(source.text, target.text)
         info = await self._known(origin) if is_wanted else None
         if info is None:
-            yield
+            yield NO_CHANGE
             return
         change = self._announcer.rename(
             source.text, target.text, origin, goal, self._session, is_dir=info.is_dir
@@ -68,7 +68,7 @@ class AnnouncedChanges:
             check = Check("rename", origin, goal, version=info.version, size=info.size)
             await change.begin(check, size=info.size, etag=etag_of(info.version))
         async with _made(change):
-            yield
+            yield change
 
     async def _known(self, place: Place) -> FileInfo | None:
         """What is there, often without a request; None for nothing, which the change itself reports."""
@@ -81,10 +81,7 @@ class AnnouncedChanges:
 @asynccontextmanager
 async def _made(change: Change) -> AsyncIterator[None]:
     """Around the call: its outcome is that of the change. A rename that has failed may have published its
-    target all the same, so what is stored decides.
-
-    Waits for the synchronous sinks after a success.
-    """
+    target all the same, so what is stored decides."""
     try:
         yield
     except StorageError as error:
@@ -97,10 +94,6 @@ async def _made(change: Change) -> AsyncIterator[None]:
         change.in_doubt(_tell_nothing)
         raise
     change.happened()
-    try:
-        await change.acknowledge()
-    finally:
-        change.leave()
 
 
 def _tell_nothing() -> None:

@@ -167,6 +167,7 @@ class TransferRecord:
                 kind,
                 self._session,
                 self.path.text,
+                None,
                 **_address(self._located()),
                 size=size,
                 bytes=self.bytes,
