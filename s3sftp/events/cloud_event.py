@@ -5,10 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
-CONTENT_TYPE = "application/cloudevents+json"
-SPEC_VERSION = "1.0"
+CONTENT_TYPE: Final = "application/cloudevents+json"
+SPEC_VERSION: Final = "1.0"
+_TYPE_PREFIX: Final = "s3sftp."
 
 
 class EventKind(enum.StrEnum):
@@ -48,10 +50,55 @@ class CloudEvent:
     """W3C trace context of the operation; None while tracing is off."""
 
     def to_json(self) -> bytes:
-        """Return the event in the JSON format of CloudEvents, structured mode."""
-        raise NotImplementedError
+        """Return the event in the JSON format of CloudEvents, structured mode.
+
+        It is valid UTF-8: bytes of a path that are not, which are lone surrogates here, become U+FFFD. The
+        key in `data` is always exact.
+        """
+        fields: dict[str, object] = {
+            "specversion": SPEC_VERSION,
+            "id": self.id,
+            "source": self.source,
+            "type": f"{_TYPE_PREFIX}{self.kind}",
+            "subject": self.subject,
+            "time": _time_text(self.time),
+            "datacontenttype": "application/json",
+        }
+        if self.traceparent is not None:
+            fields["traceparent"] = self.traceparent
+        fields["data"] = dict(self.data)
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> CloudEvent:
         """Read what `to_json` wrote. Raises ValueError: if it is no such event."""
-        raise NotImplementedError
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ValueError("an event should be a JSON object")  # noqa: TRY004 (what the caller expects of any wrong text)
+        if fields.get("specversion") != SPEC_VERSION:
+            raise ValueError(f"specversion = {fields.get('specversion')!r}: should be {SPEC_VERSION!r}")
+        trace, data = fields.get("traceparent"), fields.get("data", {})
+        if not (trace is None or isinstance(trace, str)) or not isinstance(data, dict):
+            raise ValueError("traceparent should be a text, and data an object")
+        kind = _text(fields, "type")
+        return cls(
+            _text(fields, "id"),
+            EventKind(kind.removeprefix(_TYPE_PREFIX)),
+            _text(fields, "source"),
+            _text(fields, "subject"),
+            datetime.fromisoformat(_text(fields, "time")).timestamp(),
+            data,
+            trace,
+        )
+
+
+def _time_text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _text(fields: Mapping[str, object], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"{name} = {value!r}: should be a text")  # noqa: TRY004
+    return value

@@ -26,8 +26,10 @@ class EventSink(Protocol):
         """Prepare. Does not fail because the destination is down."""
 
     async def deliver(self, events: Sequence[CloudEvent]) -> Sequence[Exception | None]:
-        """Offer the events, in their order. Returns for each: None if the destination has accepted it for good, the
-        failure otherwise (EventRefused: it never will). May be cancelled at any time; never raises otherwise.
+        """Offer the events, in their order.
+
+        Returns for each: None if the destination has accepted it for good, the failure otherwise
+        (EventRefused: it never will). May be cancelled at any time; never raises otherwise.
         """
 
     async def close(self) -> None:
