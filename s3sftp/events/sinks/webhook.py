@@ -29,8 +29,10 @@ from s3sftp.events.sinks.standard_webhooks import secret_in, webhook_headers
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
 _REFUSED = (400, 410, 413, 422)
 _OUR_HEADERS = frozenset(
-    ("host", "content-length", "content-type", "transfer-encoding", "traceparent", "idempotency-key")
-    + ("webhook-id", "webhook-timestamp", "webhook-signature")
+    (
+        *("host", "content-length", "content-type", "transfer-encoding", "traceparent"),
+        *("idempotency-key", "webhook-id", "webhook-timestamp", "webhook-signature"),
+    )
 )
 _MAX_BODY_BYTES = 64 << 10
 """What is read of an answer, so that its connection can be used again. A longer one is closed."""
@@ -56,9 +58,9 @@ class WebhookSink:
         if files.problems:
             raise ConfigurationError(files.problems)
         self._secrets = [secret for secret in secrets if secret is not None]
-        self._headers = {"Accept-Encoding": "identity", "User-Agent": "s3sftp"} | dict(
-            [header] if header else []
-        )
+        self._headers = {"Accept-Encoding": "identity", "User-Agent": "s3sftp"}
+        if header is not None:
+            self._headers |= dict([header])
         self._session: aiohttp.ClientSession | None = None
         self._not_before = 0.0
         """When the service wants the next request, by the clock of the loop."""
@@ -89,11 +91,12 @@ class WebhookSink:
         if now < self._not_before:
             wait = self._not_before - now
             return DeliveryFailed(f"the service wants no request for {wait:.0f} s", retry_after=wait)
+        decided: list[Exception | None] = []
         try:
             async with asyncio.timeout(self._limit):
-                return await self._send(events)
+                return await self._send(events, decided)
         except TimeoutError:
-            return DeliveryFailed(f"no answer within {self._limit:g} s")
+            return decided[0] if decided else DeliveryFailed(f"no answer within {self._limit:g} s")
         except aiohttp.ClientSSLError as error:
             return DeliveryFailed(f"TLS failed: {error}")
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
@@ -101,16 +104,17 @@ class WebhookSink:
         except (aiohttp.ClientError, OSError) as error:
             return DeliveryFailed(f"{type(error).__name__}: {error}")
 
-    async def _send(self, events: Sequence[CloudEvent]) -> Exception | None:
+    async def _send(self, events: Sequence[CloudEvent], decided: list[Exception | None]) -> Exception | None:
+        """The outcome, which is `decided` once the status has come."""
         if self._session is None:
             raise RuntimeError("an event is delivered before the start")
         body, headers = self._request(events)
         async with self._session.post(
             URL(self._options.url, encoded=True), data=body, headers=headers, allow_redirects=False
         ) as response:
-            outcome = self._outcome(response)
+            decided.append(self._outcome(response))
             await _finish(response)
-            return outcome
+        return decided[0]
 
     def _request(self, events: Sequence[CloudEvent]) -> tuple[bytes, dict[str, str]]:
         texts = [event.to_json() for event in events]
@@ -132,9 +136,8 @@ class WebhookSink:
         if status in _REFUSED:
             return EventRefused(f"status {status}")
         if 300 <= status < 400:
-            return DeliveryFailed(
-                f"status {status}: redirects are not followed, so url should be the final address"
-            )
+            advice = "redirects are not followed, so url should be the final address"
+            return DeliveryFailed(f"status {status}: {advice}")
         pause = retry_after_seconds(response.headers.get("Retry-After"), time.time())
         if pause is not None and (status in (408, 429) or status >= 500):
             self._not_before = asyncio.get_running_loop().time() + pause

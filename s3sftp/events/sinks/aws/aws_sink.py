@@ -108,7 +108,8 @@ class AwsSink:
             return self._whole_failure(failure, code)
         except ValueError as error:  # an answer that is not what the service sends
             return DeliveryFailed(f"what answers is not the service ({type(error).__name__})")
-        return [each and self._outcome(each) for each in self._form.failures(answer, batch)]
+        failures = self._form.failures(answer, batch)
+        return [None if each is None else self._outcome(each) for each in failures]
 
     def _whole_failure(self, failure: BaseException, code: str) -> Exception:
         if not code:

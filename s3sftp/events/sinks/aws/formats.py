@@ -5,6 +5,7 @@ Each service answers a batch for each entry: some may be accepted while others a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from s3sftp.events.sinks.aws.batches import (
 )
 from s3sftp.events.sinks.options import EventBridgeSinkOptions, SnsSinkOptions, SqsSinkOptions
 
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{8})([0-9a-f]{24})-([0-9a-f]{16})-([0-9a-f]{2})")
 _TIME_BYTES = 14
 """What EventBridge counts for the time of an entry."""
 
@@ -178,6 +180,8 @@ def _entry_failure(result: Mapping[str, Any]) -> EntryFailure:
 
 def _trace_header(traceparent: str) -> dict[str, str]:
     """The trace in the form of X-Ray, which EventBridge passes on to targets."""
-    _, trace, parent, flags = traceparent.split("-")
-    sampled = int(flags, 16) & 1
-    return {"TraceHeader": f"Root=1-{trace[:8]}-{trace[8:]};Parent={parent};Sampled={sampled}"}
+    match = _TRACEPARENT.fullmatch(traceparent)
+    if match is None:
+        return {}
+    time, rest, parent, flags = match.groups()
+    return {"TraceHeader": f"Root=1-{time}-{rest};Parent={parent};Sampled={int(flags, 16) & 1}"}
