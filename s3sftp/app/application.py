@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
 from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
+from s3sftp.app.event_sinks import make_sinks
 from s3sftp.app.health import (
     aws_users_trouble,
     current_phase,
@@ -121,6 +122,8 @@ class Application:
                 quotas=SharedQuotaCounts(context.memory.quotas) if context else None,
                 limits_of=self._limits_of,
                 metrics=self.metrics,
+                sinks=make_sinks(options.events),
+                event_delivery=options.events,
             )
             if context is None:
                 self._set_server_metrics(self._server)

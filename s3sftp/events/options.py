@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from s3sftp.config import Options, PositiveDuration
+from s3sftp.events.sinks import SinkOptions
 
 
 def _usable_sink_name(name: str) -> str:
@@ -26,6 +27,8 @@ class EventsOptions(Options):
     """Events for other systems: which server they come from, and how they wait until a sink accepts them. See
     event-delivery.md."""
 
+    sinks: dict[SinkName, SinkOptions] = Field(default_factory=dict)
+    """The systems that receive events, by names that logs have. Without any, nothing is announced."""
     source: str = Field(default="urn:s3sftp", min_length=1, max_length=500, pattern=r"^[!-~]+$")
     """The `source` of all events, a URI reference: which server they come from. Receivers drop a second event
     with the same `source` and `id`. All replicas of a server should have the same."""

@@ -7,12 +7,10 @@ announced once, under its final one.
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
+from s3sftp.config.name_patterns import matches_path
 from s3sftp.events.cloud_event import EventKind
 
 SinkNames = tuple[str, ...]
@@ -85,17 +83,6 @@ class Routes:
         return tuple(name for name in names if name in self.rules and self.rules[name].synchronous)
 
     def _sees(self, rule: SinkRule, path: str) -> bool:
-        if any(_matches(pattern, path) for pattern in self._temporary):
+        if any(matches_path(pattern, path) for pattern in self._temporary):
             return False
-        return not rule.paths or any(_matches(pattern, path) for pattern in rule.paths)
-
-
-def _matches(pattern: str, path: str) -> bool:
-    return _compiled(pattern).fullmatch(path.casefold()) is not None
-
-
-@lru_cache(1000)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern that begins with a slash is that of a whole path, any other that of a path's end."""
-    folded = pattern.casefold()
-    return re.compile(fnmatch.translate(folded if folded.startswith(("/", "*")) else f"*/{folded}"))
+        return not rule.paths or any(matches_path(pattern, path) for pattern in rule.paths)
