@@ -238,6 +238,7 @@ class Server:
             self._other_descriptors,
             self.metrics,
             self._limits_of,
+            volume.announcer.tell_login,
         )
         budget = volume.budget
         await started.enter_async_context(sample_gauges(self.metrics, lambda: budget.used, budget.total))

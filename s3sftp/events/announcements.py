@@ -231,6 +231,11 @@ class Announcer:
         event = self._event(kind, path, session, _merged(where, data))
         self._dispatcher.told(event, names)
 
+    def tell_login(self, succeeded: bool, user: str, peer: str, facts: Mapping[str, Any]) -> None:
+        """Announce a login."""
+        kind = EventKind.LOGIN_SUCCEEDED if succeeded else EventKind.LOGIN_FAILED
+        self.tell(kind, Session(user, peer), **facts)
+
     def tell_event(self, kind: EventKind, subject: str, data: Mapping[str, Any], path: str | None) -> None:
         """Announce what no session has done, such as a missing file."""
         if self._dispatcher is None or not (names := self.routes.of(kind, path)):

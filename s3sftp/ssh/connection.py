@@ -25,7 +25,7 @@ from s3sftp.ssh.admission import TOO_MANY_SESSIONS, Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
 from s3sftp.ssh.connection_spans import ConnectionSpans
 from s3sftp.ssh.keepalive import Keepalive, TcpWatch
-from s3sftp.ssh.login import Login, LoginProof, certificate_fields
+from s3sftp.ssh.login import Login, LoginProof, TellLogin, certificate_fields, tell_nobody
 from s3sftp.ssh.negotiation import agreement, mismatches, note_agreement
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.sessions import ConnectionSessions, OpenSession
@@ -66,6 +66,7 @@ class ListenerContext:
     fast_packets: bool = False
     stopping: bool = False
     metrics: Metrics = field(default_factory=Metrics)
+    tell_login: TellLogin = tell_nobody
 
 
 class SshConnection(SftpOnlyServer):
@@ -82,7 +83,7 @@ class SshConnection(SftpOnlyServer):
         self._admitted: AdmittedConnection | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._count = shared.metrics.add
-        self._login = Login(shared.auth, shared.options, self._id, shared.metrics)
+        self._login = Login(shared.auth, shared.options, self._id, shared.metrics, shared.tell_login)
         self._user = ""
         self._service_requests = 0
         self._misplaced = 0
@@ -265,6 +266,8 @@ class SshConnection(SftpOnlyServer):
             client=self._open_conn.get_extra_info("client_version"),
             **agreement(self._open_conn),
         )
+        facts = {"connection": self._id, "method": proof.method}
+        self._shared.tell_login(True, proof.identity.user, self._peer, facts)
 
     def answered(self) -> None:
         """Record an answer of the client, requested or not."""

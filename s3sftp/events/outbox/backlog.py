@@ -147,9 +147,10 @@ class Backlog:
             unread.pop(instance, None)
 
     async def _room(self, queue: SinkQueue) -> None:
-        """Wait until half of the queue is free."""
+        """Wait until half of the queue is free, and, as long as it has any, until no event is being put into
+        the folder: an older one might be listed after a newer one."""
         wake = self._wakes[queue.name]
-        while len(queue) > queue.most_waiting // 2:
+        while len(queue) > queue.most_waiting // 2 or (len(queue) and self._expected[queue.name]):
             await wake.wait()
             wake.clear()
 

@@ -16,6 +16,7 @@ REFUSED: Final = "refused/"
 CHANGES: Final = "_changes"
 """The folder of changes; no sink has this name."""
 _FORMAT: Final = 1
+_MICRO: Final = 1_000_000
 
 
 def change_folder(instance: str) -> str:
@@ -35,7 +36,7 @@ def refused_folder(sink: str) -> str:
 
 def entry_name(event: CloudEvent) -> str:
     """The last part of an entry's key: entries are listed in the order of their events' times."""
-    return f"{int(event.time * 1000):013d}-{event.id}"
+    return f"{int(event.time * _MICRO):016d}-{event.id}"
 
 
 def id_in(key: str) -> str:
@@ -46,7 +47,7 @@ def id_in(key: str) -> str:
 def time_in(key: str) -> float:
     """When the event in an entry with this key happened, in seconds since the epoch; 0 if it is no entry."""
     digits = key.rpartition("/")[2].partition("-")[0]
-    return int(digits) / 1000 if digits.isascii() and digits.isdigit() else 0.0
+    return int(digits) / _MICRO if digits.isascii() and digits.isdigit() else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from tests.support.server import Groups, Server
 OUTBOX = ".s3sftp/events/"
 ENTRIES = f"{OUTBOX}entries/"
 LEASES = f"{OUTBOX}leases/"
+_UPLOADS = ("upload.committed", "upload.failed", "upload.aborted")
 
 
 def options_for(listener: Listener, *, sink: dict[str, Any] | None = None, **events: Any) -> Groups:
@@ -26,8 +27,7 @@ def options_for(listener: Listener, *, sink: dict[str, Any] | None = None, **eve
         "type": "webhook",
         "url": listener.url,
         "concurrency": 1,
-        "kinds": ["upload.committed", "upload.failed", "upload.aborted"]
-        + ["file.removed", "file.renamed", "directory.renamed"],
+        "kinds": [*_UPLOADS, "file.removed", "file.renamed", "directory.renamed"],
         **(sink or {}),
     }
     return {
