@@ -16,6 +16,7 @@ from s3sftp.app.health import (
     aws_users_trouble,
     current_phase,
     denied_permissions,
+    failing_sinks,
     has_users,
     hook_trouble,
     shared_state_trouble,
@@ -158,6 +159,7 @@ class Application:
             aws_users_down=aws_users_trouble(self.metrics),
             has_users=has_users(self.metrics),
             shared_state_down=shared_state_trouble(self._options, self.metrics),
+            sinks_failing=failing_sinks(self._options, self.metrics),
         )
 
     @property

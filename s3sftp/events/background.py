@@ -75,7 +75,7 @@ class Background:
             except StorageError as error:
                 await self._failed(work, error)
             except Exception:
-                _log.exception("events.outbox_failed")
+                _log.exception("events.outbox_crashed")
             else:
                 self._worked()
             finally:

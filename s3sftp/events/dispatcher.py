@@ -278,6 +278,7 @@ class Dispatcher:
         await self.takeover.release()
         for queue in self.queues.values():
             await queue.sink.close()
-        if left or not is_kept:
-            log = _log.info if is_kept and self._objects.is_durable else _log.error
-            log("events.left", events=left, kept=is_kept and self._objects.is_durable)
+        if left and is_kept and self._objects.is_durable:
+            _log.info("events.left", events=left)
+        elif left or not is_kept:
+            _log.error("events.left_unkept", events=left)

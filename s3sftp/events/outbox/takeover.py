@@ -101,7 +101,11 @@ class Takeover:
                 await lease.renew()
             except LeaseLost:
                 self._drop(instance)
-                _log.warning("events.lease_lost", instance=instance)
+                _log.warning(
+                    "events.lease_lost",
+                    instance=instance,
+                    advice="another process has adopted these events meanwhile: some are delivered twice",
+                )
             except StorageError as error:
                 _log.warning("events.lease_renewal_failed", error=str(error), detail=error.detail)
 
@@ -113,7 +117,7 @@ class Takeover:
                 self._silent.clear()  # nobody can give a sign of life while the store does not answer
                 _log.warning("events.takeover_failed", error=str(error), detail=error.detail)
             except Exception:
-                _log.exception("events.takeover_failed")
+                _log.exception("events.takeover_crashed")
             await asyncio.sleep(self._seconds / 2)
 
     async def sweep(self) -> None:
@@ -126,12 +130,16 @@ class Takeover:
             await self._adopt_without_lease(leases)
         self._sweeps += 1
         for instance in list(self._adopted):
-            if instance in self._unsettled and await self._settle_all(instance, ()):
-                self._unsettled.discard(instance)
+            if instance in self._unsettled:
+                is_done = await self._settle_all(instance, ())
+                await self._find_folders(instance)  # after that, so that events keep their order
+                if is_done:
+                    self._unsettled.discard(instance)
             if instance not in self._unsettled and not self._backlog.has_any_of(instance):
                 await self._end_if_empty(instance)
-        if self.has_own_changes and await self._settle_all(self._own.instance, self._own.keys):
-            self.has_own_changes = False
+        if self.has_own_changes:
+            self.has_own_changes = not await self._settle_all(self._own.instance, self._own.keys)
+            await self._find_folders(self._own.instance)
 
     async def _leases(self) -> dict[str, ListedEntry]:
         found: dict[str, ListedEntry] = {}
@@ -183,7 +191,6 @@ class Takeover:
         self._adopted[instance] = lease
         self._unsettled.add(instance)
         _log.info("events.adopted", instance=instance, silent_seconds=round(silent, 1))
-        await self._find_folders(instance)
 
     def _drop(self, instance: str) -> None:
         self._adopted.pop(instance, None)
@@ -237,7 +244,6 @@ class Takeover:
                 for sink in delivery.sinks:
                     key = sink_folder(instance, sink) + entry_name(event)
                     await self._objects.put(key, WaitingEntry(event).to_json())
-                    self._backlog.try_to_read(instance, sink)
         await self._objects.delete(listed.key)
 
     async def verdict_on(self, key: str, entry: ChangeEntry) -> tuple[Verdict, Found | None]:
