@@ -98,7 +98,7 @@ async def test_a_file_that_does_not_come_is_announced_once_with_metric_and_log(w
     with capture_events() as events:
         [missing] = await world.day_of()
     assert (missing.subject, missing.data["reason"]) == (TODAY, "absent")
-    assert of(world.metrics).samples["s3sftp_files_missing_total"] == 1
+    assert of(world.metrics)("files_missing_total") == 1
     [logged] = [each for each in events if each["event"] == "file.missing"]
     assert (logged["rule"], logged["user"], logged["path"]) == ("orders", "acme", TODAY)
 
