@@ -24,8 +24,8 @@ def pattern_problem(pattern: str) -> str | None:
 
 def path_pattern_problem(pattern: str) -> str | None:
     """The problem with a pattern of paths; None if it is usable."""
-    if not pattern or "\0" in pattern or ("/" in pattern and not pattern.startswith(("/", "*"))):
-        return f"pattern {pattern[:40]!r} should be a name such as '*.csv', or a path such as '/in/*.csv'"
+    if not pattern or "\0" in pattern or pattern.endswith("/"):
+        return f"pattern {pattern[:40]!r} should match files, such as '*.csv' or '/in/*.csv'"
     return _size_problem(pattern)
 
 
@@ -47,10 +47,10 @@ def matching_pattern(patterns: Iterable[str], name: bytes) -> str | None:
 
 
 def matches_path(pattern: str, path: str) -> bool:
-    """Whether a pattern matches a path: one without a slash its last name, any other the whole path, in which
-    `*` also stands for slashes."""
-    text = path if "/" in pattern else path.rpartition("/")[2]
-    return compiled_pattern(pattern).match(text) is not None
+    """Whether a pattern matches a path: one that begins with a slash the whole path, any other its end, from
+    the beginning of a name. `*` also stands for slashes."""
+    whole = pattern if pattern.startswith(("/", "*")) else f"*/{pattern}"
+    return compiled_pattern(whole).match(path) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -312,6 +312,12 @@ SENT_BYTES = Instrument(
     "Bytes of file content that clients have read.",
     unit="bytes",
 )
+FILES_MISSING = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.COUNTER,
+    "s3sftp_files_missing",
+    "Files that a rule of `[events.expect]` asks for and that were not there in time. The log says which.",
+)
 BUFFERED_BYTES = Instrument(
     MetricGroup.TRANSFERS,
     InstrumentKind.GAUGE,

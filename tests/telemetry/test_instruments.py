@@ -51,6 +51,7 @@ PROMISED = {
     "operation_duration_seconds": "operation result",
     "received_bytes_total": "",
     "sent_bytes_total": "",
+    "files_missing_total": "",
     "open_handles": "kind",
     "buffered_bytes": "",
     "buffer_limit_bytes": "",

@@ -331,7 +331,7 @@ class S3Backend(CompleteBackend):
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
         await self._hiding.refuse(place, session)
-        return self._writing.begin(place, self._keys.key_of(place), intent)
+        return self._writing.begin(place, self._keys.key_of(place), intent, session)
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         await self._writing.chunk(_ours(upload), data)

@@ -33,9 +33,9 @@ class CommonSinkOptions(Options):
     """The kinds of events that this sink receives. Default: those of uploads, removals, renames and missing
     files; not those of downloads and logins."""
     paths: list[str] = Field(default_factory=list)
-    """Patterns of the paths whose events this sink receives: `*.csv` is the end of a path, `/in/*` a whole
-    path, in which `*` also stands for slashes. Upper and lower case are the same. A rename counts if either
-    name matches. Events without a path, those of logins, are not concerned. Default: all paths."""
+    """Patterns of the paths whose events this sink receives: `*.csv` matches the end of a path, `/in/*` a
+    whole path; `*` also stands for slashes. Upper and lower case are the same. Events without a path, those
+    of logins, are not concerned. Default: all paths."""
     synchronous: bool = False
     """Whether this sink has to accept the event of an upload before the client's CLOSE is answered. The file
     is stored by then and stays, also if the sink does not accept and CLOSE fails."""
