@@ -224,8 +224,9 @@ class Dispatcher:
         await self._objects.put(refused_folder(sink) + entry_name(waiting.event), entry.to_json())
         self.accepted(sink, waiting)
 
-    def _adopted_by_another(self) -> None:
+    def _adopted_by_another(self, instance: str) -> None:
         """Keep all that is in memory under the new instance, since another process has the entries."""
+        self.backlog.forget(instance)
         for name, queue in self.queues.items():
             for waiting in queue.items:
                 if waiting.key is not None and waiting.key in self.own.keys:

@@ -100,6 +100,8 @@ class Backlog:
         """Another process has adopted an instance."""
         for unread in self._unread.values():
             unread.pop(instance, None)
+        folder = f"{ENTRIES}{instance}/"
+        self._held = {key for key in self._held if not key.startswith(folder)}
 
     async def _read(self, queue: SinkQueue) -> None:
         wake, failures = self._wakes[queue.name], 0
@@ -117,6 +119,8 @@ class Backlog:
                 )
                 await asyncio.sleep(_BACKOFF.delay(failures))
                 wake.set()
+            except Exception:
+                _log.exception("events.outbox_crashed")
             if not self._unread[queue.name] and not self._expected[queue.name]:
                 queue.is_behind = False
 

@@ -26,10 +26,10 @@ class OwnEntries:
         self,
         objects: SmallObjects,
         takeover_seconds: float,
-        lost: Callable[[], None],
+        lost: Callable[[str], None],
         abandoned: Callable[[str], None],
     ) -> None:
-        """`lost` is called when another process has adopted the entries that exist. `abandoned` is called
+        """`lost` is called with the instance whose entries another process has adopted. `abandoned` is called
         with the key of an entry that could not be written, or not for certain: it must be erased."""
         self._objects = objects
         self._takeover_seconds = takeover_seconds
@@ -121,9 +121,9 @@ class OwnEntries:
             advice="this process was silent for longer than events.takeover_time, and another one has adopted"
             " its events: some are delivered twice",
         )
-        self.lease = self._new_lease()
+        adopted, self.lease = self.instance, self._new_lease()
         self.generation += 1
-        self._lost()
+        self._lost(adopted)
 
     def _new_lease(self) -> Lease:
         return Lease(self._objects, uuid.uuid4().hex, self._takeover_seconds)
