@@ -26,7 +26,7 @@ from s3sftp.auth import Authenticator, AuthOptions, Defender, Identity, Limits
 from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.errors import ConfigurationError
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
-from s3sftp.events.dispatcher import Dispatcher
+from s3sftp.events.dispatcher import EventDispatcher
 from s3sftp.events.options import EventsOptions
 from s3sftp.events.routes import SinkRule
 from s3sftp.events.sink import EventSink
@@ -133,7 +133,7 @@ class Server:
         self._tracing = tracing or TracingOptions()
         self._sinks = tuple(sinks)
         self._event_delivery = event_delivery or EventsOptions()
-        self._dispatcher: Dispatcher | None = None
+        self._dispatcher: EventDispatcher | None = None
         self._before_listening = before_listening
         self._connection_source = connection_source
         self._uploads = uploads

@@ -28,6 +28,7 @@ from mmap import mmap
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
+from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotADirectory, NotFound, OtherStorage
 from s3sftp.telemetry import current_trace_context
@@ -156,6 +157,21 @@ class FileInfo:
         """Distinguishes the versions of a file, as far as the storage can: by version, or else by size and
         time."""
         return self.kind, self.version if self.version is not None else (self.size, self.mtime)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A stored file, as far as it tells which write has stored it."""
+
+    mark: str | None = None
+    """See `Upload.mark`."""
+    version: str | None = None
+    size: int | None = None
+    modified: float | None = None
+    """When it was stored, in seconds of the storage's clock."""
+    version_id: str | None = None
+    """See `Upload.version_id`."""
+    is_dir: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -579,6 +595,21 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         Raises NotFound: if there is nothing at `place`.
         """
         return (await self.file_info(place, session)).identity
+
+    def small_objects(self) -> SmallObjects | None:
+        """Small objects of the server's own, beside the files; None if the storage has no room for them."""
+        return None
+
+    async def written_file(self, place: Place) -> WrittenFile | None:
+        """What is at `place` now, and which write has stored it, asked by the server itself. None: nothing.
+
+        Always asks the storage, never a cache. Raises StorageError: if the storage fails.
+        """
+        try:
+            info = await self.file_info(place, Session(user=""))
+        except NotFound:
+            return None
+        return WrittenFile(None, info.version, info.size, info.mtime, is_dir=info.is_dir)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         """As `Extras.set_mtime`. This default sets no time and returns False."""

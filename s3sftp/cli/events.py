@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
+from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.cli.error_messages import print_error
-from s3sftp.events.outbox.objects import SmallObjects
 from s3sftp.telemetry.logs import printable
 
 _CONFIG = click.option(

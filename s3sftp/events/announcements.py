@@ -25,22 +25,22 @@ from s3sftp.backends import CompleteBackend, Place, Session
 from s3sftp.backends.router import backend_at
 from s3sftp.errors import StorageFailure, describe_unexpected
 from s3sftp.events.cloud_event import CloudEvent, EventKind
-from s3sftp.events.dispatcher import Dispatcher
-from s3sftp.events.outbox.entries import ChangeEntry, Check, Delivery
+from s3sftp.events.dispatcher import EventDispatcher
+from s3sftp.events.outbox.entries import AddressedEvent, ChangeEntry, Check
 from s3sftp.events.outbox.settling import Verdict
 from s3sftp.events.outbox.takeover import settled_event
 from s3sftp.events.routes import Routes, SinkNames
-from s3sftp.events.sink_queue import PendingChange, WaitingEvent
+from s3sftp.events.sink_queue import CoveredChange, WaitingEvent
 from s3sftp.telemetry import current_trace_context, get_logger
 
 _log = get_logger("s3sftp.events")
 
 
-class Change:
+class AnnouncedChange:
     """A change of what is stored, from before it is made until its events are on their way."""
 
     def __init__(
-        self, dispatcher: Dispatcher | None, deliveries: Iterable[tuple[CloudEvent, SinkNames]]
+        self, dispatcher: EventDispatcher | None, deliveries: Iterable[tuple[CloudEvent, SinkNames]]
     ) -> None:
         self._dispatcher = dispatcher
         self._deliveries = [(event, names) for event, names in deliveries if names]
@@ -48,7 +48,7 @@ class Change:
         self._generation = 0
         self._entry: ChangeEntry | None = None
         self._awaited: list[tuple[str, CloudEvent]] = []
-        self._pending: PendingChange | None = None
+        self._pending: CoveredChange | None = None
         self.is_in_doubt = False
         """Whether it is not known yet what became of it."""
 
@@ -73,7 +73,7 @@ class Change:
         self._deliveries = [
             (replace(event, data=_merged(event.data, facts)), names) for event, names in self._deliveries
         ]
-        self._entry = ChangeEntry([Delivery(event, names) for event, names in self._deliveries], check)
+        self._entry = ChangeEntry([AddressedEvent(event, names) for event, names in self._deliveries], check)
         self._key = await self._dispatcher.own.note(self._entry, self._key)
         self._generation = self._dispatcher.own.generation
 
@@ -91,7 +91,7 @@ class Change:
         dispatcher = self._dispatcher
         assert dispatcher is not None  # noqa: S101
         all_names = [name for _, names in deliveries for name in names]
-        self._pending = PendingChange(self._key, self._generation, set(all_names))
+        self._pending = CoveredChange(self._key, self._generation, set(all_names))
         self._key, self._deliveries = None, []
         synchronous = dispatcher.synchronous(all_names)
         self._awaited = [
@@ -161,7 +161,7 @@ def _merged(data: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]
     return {**data, **{name: value for name, value in facts.items() if value is not None}}
 
 
-NO_CHANGE = Change(None, ())
+NO_CHANGE = AnnouncedChange(None, ())
 """A change of which nobody wants to know."""
 
 
@@ -169,19 +169,19 @@ class Announcer:
     """Makes the events of one server. Without a dispatcher, it makes none."""
 
     def __init__(
-        self, routes: Routes, source: str, backend: CompleteBackend | None, dispatcher: Dispatcher | None
+        self, routes: Routes, source: str, backend: CompleteBackend | None, dispatcher: EventDispatcher | None
     ) -> None:
         self.routes = routes
         self._source = source
         self._backend = backend
         self._dispatcher = dispatcher
 
-    def upload(self, path: str, place: Place, session: Session) -> Change:
+    def upload(self, path: str, place: Place, session: Session) -> AnnouncedChange:
         """An upload that is about to be committed."""
         names = self.routes.of(EventKind.UPLOAD_COMMITTED, path)
         return self._change([(EventKind.UPLOAD_COMMITTED, path, self._at(place), names)], session)
 
-    def removal(self, path: str, place: Place, session: Session) -> Change:
+    def removal(self, path: str, place: Place, session: Session) -> AnnouncedChange:
         """A file that is about to be removed."""
         names = self.routes.of(EventKind.FILE_REMOVED, path)
         return self._change([(EventKind.FILE_REMOVED, path, self._at(place), names)], session)
@@ -200,7 +200,7 @@ class Announcer:
         session: Session,
         *,
         is_dir: bool,
-    ) -> Change:
+    ) -> AnnouncedChange:
         """A file or a directory that is about to be renamed."""
         route = self.routes.of_rename(source, target, is_dir=is_dir)
         kind = EventKind.DIRECTORY_RENAMED if is_dir else EventKind.FILE_RENAMED
@@ -245,13 +245,13 @@ class Announcer:
 
     def _change(
         self, told: Iterable[tuple[EventKind, str, Mapping[str, Any], SinkNames]], session: Session
-    ) -> Change:
+    ) -> AnnouncedChange:
         if self._dispatcher is None:
             return NO_CHANGE
         wanted = [each for each in told if each[3]]
         if not wanted:
             return NO_CHANGE
-        return Change(
+        return AnnouncedChange(
             self._dispatcher,
             [(self._event(kind, path, session, data), names) for kind, path, data, names in wanted],
         )

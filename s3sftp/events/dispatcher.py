@@ -15,18 +15,18 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.errors import StorageError, describe_unexpected
 from s3sftp.events.background import Background
 from s3sftp.events.cloud_event import CloudEvent
 from s3sftp.events.event_metrics import EventMetrics
 from s3sftp.events.outbox.backlog import Backlog
 from s3sftp.events.outbox.entries import WaitingEntry, entry_name, refused_folder
-from s3sftp.events.outbox.objects import SmallObjects
 from s3sftp.events.outbox.own_entries import OwnEntries
 from s3sftp.events.outbox.takeover import Look, Takeover
 from s3sftp.events.routes import SinkRule
 from s3sftp.events.sink import EventRefused, EventSink
-from s3sftp.events.sink_queue import PendingChange, SinkQueue, WaitingEvent
+from s3sftp.events.sink_queue import CoveredChange, SinkQueue, WaitingEvent
 from s3sftp.runtime.backoff import Backoff
 from s3sftp.telemetry import get_logger
 
@@ -36,7 +36,7 @@ _MOST_JOBS: Final = 2000
 _STOP_SECONDS: Final = 10.0
 
 
-class Dispatcher:
+class EventDispatcher:
     """All sinks of one process."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Dispatcher:
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def happened(self, change: PendingChange, deliveries: Iterable[tuple[CloudEvent, Sequence[str]]]) -> None:
+    def happened(self, change: CoveredChange, deliveries: Iterable[tuple[CloudEvent, Sequence[str]]]) -> None:
         """Deliver the events of a change. Another process may have settled its entry if this one hung: then
         the events get entries of their own at once."""
         is_covered = change.generation == self.own.generation and self.own.is_safe

@@ -31,7 +31,7 @@ _HEADSTRONG: Final = 4
 
 
 @dataclass(slots=True, eq=False)
-class PendingChange:
+class CoveredChange:
     """A change that has happened, until no sink needs its entry in the outbox any more."""
 
     key: str | None
@@ -49,7 +49,7 @@ class WaitingEvent:
     event: CloudEvent
     key: str | None = None
     """Its entry in the outbox, if it has one of its own."""
-    change: PendingChange | None = None
+    change: CoveredChange | None = None
     """The change that it belongs to, whose entry covers it too."""
     attempts: int = 0
     reason: str | None = None

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
-from s3sftp.backends.s3.errors import outcome_is_unknown
 from s3sftp.errors import (
     AlreadyExists,
     InvalidRequest,
@@ -19,8 +18,9 @@ from s3sftp.errors import (
     NotEmpty,
     NotFound,
     StorageError,
+    outcome_is_unknown,
 )
-from s3sftp.events.announcements import NO_CHANGE, Announcer, Change, etag_of
+from s3sftp.events.announcements import NO_CHANGE, AnnouncedChange, Announcer, etag_of
 from s3sftp.events.outbox.entries import Check
 from s3sftp.fs.paths import VirtualPath
 
@@ -37,7 +37,7 @@ class AnnouncedChanges:
         self._session = session
 
     @asynccontextmanager
-    async def removal(self, path: VirtualPath, place: Place) -> AsyncIterator[Change]:
+    async def removal(self, path: VirtualPath, place: Place) -> AsyncIterator[AnnouncedChange]:
         """Around the removal of a file. Yields what is to be acknowledged afterwards."""
         change = self._announcer.removal(path.text, place, self._session)
         info = await self._known(place) if change.is_wanted else None
@@ -52,7 +52,7 @@ class AnnouncedChanges:
     @asynccontextmanager
     async def rename(
         self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place
-    ) -> AsyncIterator[Change]:
+    ) -> AsyncIterator[AnnouncedChange]:
         """Around the rename of a file or a directory. Yields what is to be acknowledged afterwards."""
         is_wanted = self._announcer.may_tell_of_rename(source.text, target.text)
         info = await self._known(origin) if is_wanted else None
@@ -79,7 +79,7 @@ class AnnouncedChanges:
 
 
 @asynccontextmanager
-async def _made(change: Change) -> AsyncIterator[None]:
+async def _made(change: AnnouncedChange) -> AsyncIterator[None]:
     """Around the call: its outcome is that of the change. A rename that has failed may have published its
     target all the same, so what is stored decides."""
     try:

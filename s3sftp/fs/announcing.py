@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from s3sftp.events.announcements import Announcer
-from s3sftp.events.dispatcher import Dispatcher
+from s3sftp.events.dispatcher import EventDispatcher
 from s3sftp.events.event_metrics import EventMetrics
 from s3sftp.events.options import EventsOptions
 from s3sftp.events.outbox.looking import look, objects_of
@@ -22,12 +22,12 @@ def announce_in(
     sinks: Sequence[tuple[SinkRule, EventSink]],
     options: EventsOptions,
     metrics: Metrics,
-) -> Dispatcher | None:
+) -> EventDispatcher | None:
     """Have what users do in a storage announced to the sinks. Returns the dispatcher, which the caller starts
     and stops; None if there are no sinks."""
     if not sinks:
         return None
-    dispatcher = Dispatcher(
+    dispatcher = EventDispatcher(
         sinks,
         objects_of(volume.backend),
         EventMetrics(metrics),

@@ -35,7 +35,7 @@ from s3sftp.errors import (
     StorageError,
 )
 from s3sftp.events import Renamed
-from s3sftp.events.announcements import NO_CHANGE, Change
+from s3sftp.events.announcements import NO_CHANGE, AnnouncedChange
 from s3sftp.fs.access import Access
 from s3sftp.fs.announced_changes import AnnouncedChanges
 from s3sftp.fs.authorized_rename import AuthorizedRename, authorize_rename, fail_refused, refuse_uploads
@@ -324,7 +324,7 @@ class FileSystem:
         finally:
             change.leave()
 
-    async def _rename_beside(self, move: AuthorizedRename) -> tuple[Renamed | None, Change]:
+    async def _rename_beside(self, move: AuthorizedRename) -> tuple[Renamed | None, AnnouncedChange]:
         """Rename a file, to another name if the target is taken."""
         while True:
             try:
@@ -333,7 +333,7 @@ class FileSystem:
                 goal, target = await self._access.free_beside(move.named, besides=move.target)
                 move = replace(move, goal=goal, target=target)
 
-    async def _rename(self, move: AuthorizedRename) -> tuple[Renamed | None, Change]:
+    async def _rename(self, move: AuthorizedRename) -> tuple[Renamed | None, AnnouncedChange]:
         """Rename what is stored, with the uploads below it, or the upload if nothing is stored."""
         source, target, from_place, to_place = move.source, move.target, move.origin, move.goal
         renamed, change = None, NO_CHANGE
@@ -530,7 +530,9 @@ class FileSystem:
         if isinstance(self._backend, QuotaBackend):
             await self._backend.require_room(upload.place, size, self.session)
 
-    async def _remove_stored(self, path: VirtualPath, place: Place) -> tuple[list[OpenWriter], Change]:
+    async def _remove_stored(
+        self, path: VirtualPath, place: Place
+    ) -> tuple[list[OpenWriter], AnnouncedChange]:
         """Remove a stored file. Returns the uploads that are to be given up with it, and the change.
 
         Raises NotFound: if there is neither a file nor an upload; IsADirectory: if it is a directory.
@@ -554,7 +556,7 @@ class FileSystem:
 
     async def _rename_stored(
         self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place, overwrite: bool
-    ) -> tuple[Renamed, Change]:
+    ) -> tuple[Renamed, AnnouncedChange]:
         async with self.shared.events.renamed.reserve() as announce:
             async with self._announced.rename(source, target, origin, goal) as change:
                 await self._move(origin, goal, overwrite=overwrite)

@@ -14,8 +14,15 @@ from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.backends.router import backend_at, copies_inside
-from s3sftp.backends.s3.errors import outcome_is_unknown
-from s3sftp.errors import AlreadyExists, Busy, Changed, NoSpace, NotFound, StorageError
+from s3sftp.errors import (
+    AlreadyExists,
+    Busy,
+    Changed,
+    NoSpace,
+    NotFound,
+    StorageError,
+    outcome_is_unknown,
+)
 from s3sftp.events import Committed, Publish, Publisher
 from s3sftp.events.announcements import NO_CHANGE, SILENT, Announcer, etag_of
 from s3sftp.events.cloud_event import EventKind

@@ -30,7 +30,6 @@ GUIDES = (
     "logins.md",
     "limits.md",
     "recipes.md",
-    "event-delivery.md",
     "release.md",
 )
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.M | re.S)

@@ -8,7 +8,7 @@ import pytest
 
 from s3sftp.backends import Place
 from s3sftp.events.cloud_event import CloudEvent, EventKind
-from s3sftp.events.outbox.entries import ChangeEntry, Check, Delivery, WaitingEntry
+from s3sftp.events.outbox.entries import AddressedEvent, ChangeEntry, Check, WaitingEntry
 from s3sftp.events.routes import Routes, SinkRule
 
 EVENT = CloudEvent(
@@ -48,7 +48,7 @@ def test_what_is_no_event_is_refused(text: bytes) -> None:
 
 def test_entries_read_back() -> None:
     place = Place((b"a", b"\xff"), "archive")
-    change = ChangeEntry([Delivery(EVENT, ["x"])], Check("rename", place, Place((b"b",)), "m", "v", 3))
+    change = ChangeEntry([AddressedEvent(EVENT, ["x"])], Check("rename", place, Place((b"b",)), "m", "v", 3))
     assert ChangeEntry.from_json(change.to_json()) == change
     waiting = WaitingEntry(EVENT, 3, "down")
     assert WaitingEntry.from_json(waiting.to_json()) == waiting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from s3sftp.backends.contract import (
@@ -20,6 +20,7 @@ from s3sftp.backends.contract import (
     Upload,
     Usage,
     WriteIntent,
+    WrittenFile,
 )
 from s3sftp.backends.s3.checksums.stored import stored_digest
 from s3sftp.backends.s3.client import S3Client
@@ -45,11 +46,13 @@ from s3sftp.backends.s3.recovery.janitor import Janitor
 from s3sftp.backends.s3.recovery.upload_journal import JournalStorage, UploadJournal
 from s3sftp.backends.s3.request_outcomes import RequestOutcomes
 from s3sftp.backends.s3.requests.list_pages import pages
+from s3sftp.backends.s3.small_objects import BucketObjects
 from s3sftp.backends.s3.worker_tables import WorkerTables
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.copying import ObjectCopier
 from s3sftp.backends.s3.write.late_attributes import AttributeUpdate, LateAttributes
 from s3sftp.backends.s3.write.uploads import S3Upload, UploadOperations
+from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.errors import (
     Changed,
     NotFound,
@@ -63,19 +66,6 @@ from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.s3")
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """A stored object, as far as it tells which write has made it."""
-
-    mark: str | None
-    """See `Upload.mark`."""
-    version: str | None
-    size: int | None
-    modified: float | None
-    """In whole seconds of the store's clock."""
-    version_id: str | None
 
 
 class S3Backend(CompleteBackend):
@@ -236,16 +226,16 @@ class S3Backend(CompleteBackend):
         head = await self.client.call("HeadObject", Key=self._keys.key_of(place))
         return write_id_of(head), version_of(head), head.get("VersionId"), head.get("LastModified")
 
-    async def written_file(self, place: Place) -> WrittenFile | None:
-        """What proves which write has stored a file, asked by the server itself; None if there is no object.
+    def small_objects(self) -> SmallObjects | None:
+        return BucketObjects(self.client)
 
-        One HEAD. Raises StorageError: if the store fails.
-        """
+    async def written_file(self, place: Place) -> WrittenFile | None:
+        """One HEAD for a file; one more and a LIST for anything else."""
         with in_scope(None):
             try:
                 head = await self.client.call("HeadObject", Key=self._keys.key_of(place))
             except NotFound:
-                return None
+                return await super().written_file(place)
         return WrittenFile(
             write_id_of(head),
             version_of(head),

@@ -6,8 +6,8 @@
         entries/<instance>/<sink>/<time>-<id>        an event that waits for one sink
         refused/<sink>/<time>-<id>                   an event that the sink will never accept
 
-`objects` is what the outbox needs of a store; `bucket` provides it on S3. `entries` (pure) is what is
-written. `lease` shows that a process runs, and `own_entries` writes its entries. `backlog` reads them back.
+`backends/small_objects.py` is what the outbox needs of a storage. `entries` (pure) is what is written.
+`lease` shows that a process runs, and `own_entries` writes its entries. `backlog` reads them back.
 `takeover` adopts the entries of processes that have ended, and `settling` (pure) decides what became of the
-changes that they had begun.
+changes that they had begun. `survey` shows all of it to an operator.
 """

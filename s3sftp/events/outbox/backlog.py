@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Final
 
+from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.errors import StorageError
 from s3sftp.events.outbox.entries import ENTRIES, WaitingEntry, sink_folder
-from s3sftp.events.outbox.objects import SmallObjects
 from s3sftp.events.outbox.own_entries import OwnEntries
 from s3sftp.events.sink_queue import SinkQueue, WaitingEvent
 from s3sftp.runtime.backoff import Backoff

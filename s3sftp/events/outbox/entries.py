@@ -51,7 +51,7 @@ def time_in(key: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class AddressedEvent:
     """One event, and the sinks that receive it."""
 
     event: CloudEvent
@@ -77,7 +77,7 @@ class Check:
 class ChangeEntry:
     """A change that is about to be made, and who is to learn of it if it is."""
 
-    deliveries: Sequence[Delivery]
+    deliveries: Sequence[AddressedEvent]
     check: Check
 
     def to_json(self) -> bytes:
@@ -105,7 +105,10 @@ class ChangeEntry:
             check = fields["check"]
             target = check["target"]
             return cls(
-                [Delivery(_event_of(each["event"]), list(each["sinks"])) for each in fields["deliveries"]],
+                [
+                    AddressedEvent(_event_of(each["event"]), list(each["sinks"]))
+                    for each in fields["deliveries"]
+                ],
                 Check(
                     check["action"],
                     _place_of(check["place"]),

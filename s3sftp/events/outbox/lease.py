@@ -15,9 +15,9 @@ import contextlib
 import time
 import uuid
 
+from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.errors import AlreadyExists, Changed, NotFound
 from s3sftp.events.outbox.entries import LEASES
-from s3sftp.events.outbox.objects import SmallObjects
 
 
 def running_clock() -> float:

@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
+from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.errors import StorageError
 from s3sftp.events.outbox.entries import ChangeEntry, WaitingEntry, change_folder, entry_name, sink_folder
 from s3sftp.events.outbox.lease import Lease, LeaseLost, running_clock
-from s3sftp.events.outbox.objects import SmallObjects
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.events")

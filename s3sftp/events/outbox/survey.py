@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from s3sftp.backends.small_objects import ListedEntry, SmallObjects
 from s3sftp.errors import AlreadyExists
 from s3sftp.events.cloud_event import CloudEvent
 from s3sftp.events.outbox.entries import (
@@ -20,7 +21,6 @@ from s3sftp.events.outbox.entries import (
     sink_folder,
     time_in,
 )
-from s3sftp.events.outbox.objects import ListedEntry, SmallObjects
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from s3sftp.backends import Place
+from s3sftp.backends.small_objects import ListedEntry, SmallObjects
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 from s3sftp.events.cloud_event import CloudEvent
 from s3sftp.events.outbox.backlog import Backlog, set_unreadable_aside
@@ -31,7 +32,6 @@ from s3sftp.events.outbox.entries import (
     sink_folder,
 )
 from s3sftp.events.outbox.lease import Lease, LeaseLost, running_clock
-from s3sftp.events.outbox.objects import ListedEntry, SmallObjects
 from s3sftp.events.outbox.own_entries import OwnEntries
 from s3sftp.events.outbox.settling import Found, Verdict, settle
 from s3sftp.runtime.concurrency import for_each

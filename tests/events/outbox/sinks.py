@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from s3sftp.backends import CompleteBackend, Place, Session
 from s3sftp.backends.complete import complete
 from s3sftp.backends.memory import MemoryBackend
+from s3sftp.backends.small_objects import ListedPage, VolatileObjects
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.events.announcements import Announcer
 from s3sftp.events.cloud_event import CloudEvent, EventKind
-from s3sftp.events.dispatcher import Dispatcher
+from s3sftp.events.dispatcher import EventDispatcher
 from s3sftp.events.event_metrics import EventMetrics
-from s3sftp.events.outbox.objects import ListedPage, VolatileObjects
 from s3sftp.events.outbox.settling import Found
 from s3sftp.events.routes import Routes, SinkRule
 from s3sftp.runtime.backoff import Backoff
@@ -114,10 +114,10 @@ async def dispatching(
     synchronous: bool = False,
     look: Callable[[Place], object] = _nothing_there,
     time_limit: float = 30.0,
-) -> AsyncIterator[tuple[Announcer, Dispatcher]]:
+) -> AsyncIterator[tuple[Announcer, EventDispatcher]]:
     """A running dispatcher with its announcer; it is stopped at the end, unless it was."""
     rules = [SinkRule(sink.name, ALL, synchronous=synchronous, time_limit=time_limit) for sink in sinks]
-    dispatcher = Dispatcher(
+    dispatcher = EventDispatcher(
         list(zip(rules, sinks, strict=True)),
         objects or VolatileObjects(),
         EventMetrics(Metrics()),

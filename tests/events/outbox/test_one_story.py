@@ -13,7 +13,7 @@ from s3sftp.backends import Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import AlreadyExists, NotFound, StorageError, StorageFailure
 from s3sftp.events.announcements import Announcer
-from s3sftp.events.dispatcher import Dispatcher
+from s3sftp.events.dispatcher import EventDispatcher
 from s3sftp.events.event_metrics import EventMetrics
 from s3sftp.events.outbox.looking import look
 from s3sftp.events.routes import Routes, SinkRule
@@ -32,7 +32,7 @@ class Told:
     files: FileSystem
     sink: ScriptedSink
     objects: CountedObjects
-    dispatcher: Dispatcher
+    dispatcher: EventDispatcher
 
     async def stories(self) -> list[tuple[str, str]]:
         """All that is told until nothing remains to be told, changes in doubt included."""
@@ -48,7 +48,7 @@ async def telling(
     volume = OpenStorage(storage, FileOptions())
     sink, objects = ScriptedSink(), CountedObjects()
     rules = [SinkRule("hook", kinds, paths)]  # type: ignore[arg-type]
-    dispatcher = Dispatcher(
+    dispatcher = EventDispatcher(
         [(rules[0], sink)],
         objects,
         EventMetrics(Metrics()),

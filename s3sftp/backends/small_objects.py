@@ -1,4 +1,4 @@
-"""What the outbox needs of a store: small objects, and listings page by page."""
+"""What the outbox of events needs of a storage: small objects, and listings page by page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outbox's objects in a bucket of S3."""
+"""Small objects of the server's own, below the reserved prefix of a bucket: the outbox of events."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from s3sftp.backends.s3.retry_policy import RequestKind
 from s3sftp.backends.s3.write.completion import complete_write, written_by
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.delete_object import delete_object
+from s3sftp.backends.small_objects import ListedEntry, ListedPage
 from s3sftp.errors import NotFound, StorageFailure, describe_unexpected
-from s3sftp.events.outbox.objects import ListedEntry, ListedPage
 
 _MAX_ENTRY_BYTES: Final = 256 << 10
 
