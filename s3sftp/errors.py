@@ -130,6 +130,12 @@ class LoginRefused(S3sftpError):
     """A credential opens no account. The text says why; it is for the operator's log, not for the client."""
 
 
+def outcome_is_unknown(error: StorageError) -> bool:
+    """Whether the storage may have done what it was asked although it reported a failure: the failure behind
+    the error says so by an attribute `unknown`."""
+    return bool(getattr(error.__cause__, "unknown", False))
+
+
 def describe_unexpected(error: Exception) -> str:
     """Describe an unexpected error in one line for the operator: its type and text, and where it
     was raised."""

@@ -27,7 +27,12 @@ from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.backends.router import backend_at
 from s3sftp.errors import ConfigurationError
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
+from s3sftp.events.dispatcher import EventDispatcher
+from s3sftp.events.options import EventsOptions
+from s3sftp.events.routes import SinkRule
+from s3sftp.events.sink import EventSink
 from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage, QuotaCounters, TransferBook
+from s3sftp.fs.announcing import announce_in
 from s3sftp.fs.open_storage import NO_STORAGES
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -87,6 +92,8 @@ class Server:
         metrics: Metrics | None = None,
         storages: Mapping[str, Backend] = NO_STORAGES,
         tracing: TracingOptions | None = None,
+        sinks: Sequence[tuple[SinkRule, EventSink]] = (),
+        event_delivery: EventsOptions | None = None,
     ) -> None:
         """Opens nothing yet.
 
@@ -111,6 +118,8 @@ class Server:
         `limits_of`: the limits that hold for a user now; by default those of the identity.
         `other_descriptors`: file descriptors that the backend may open; connections leave them free.
         `metrics`: counts what happens in this server. None: metrics of its own.
+        `sinks`: other systems that receive events, and which events; `event_delivery`: the options of
+        `[events]`.
 
         Raises ConfigurationError: if subscribers cannot be used.
         """
@@ -130,6 +139,9 @@ class Server:
         self._sftp = sftp or SftpOptions()
         self._files = files or FileOptions()
         self._tracing = tracing or TracingOptions()
+        self._sinks = tuple(sinks)
+        self._event_delivery = event_delivery or EventsOptions()
+        self._dispatcher: EventDispatcher | None = None
         self._before_listening = before_listening
         self._connection_source = connection_source
         self._uploads = uploads
@@ -224,6 +236,7 @@ class Server:
         await volume.start()
         if self._before_listening is not None:
             await self._before_listening(volume.backend)
+        self._dispatcher = announce_in(volume, self._sinks, self._event_delivery, self.metrics)
         listener = Listener(
             self._listen,
             self._ssh,
@@ -236,11 +249,14 @@ class Server:
             self._other_descriptors,
             self.metrics,
             self._limits_of,
+            volume.announcer.tell_login,
         )
         budget = volume.budget
         await started.enter_async_context(sample_gauges(self.metrics, lambda: budget.used, budget.total))
         started.push_async_callback(self._end_events, volume)
         self._events.start()
+        if self._dispatcher is not None:
+            await self._dispatcher.start()
         started.push_async_callback(listener.stop)
         await listener.start()
         self._listener = listener
@@ -304,6 +320,8 @@ class Server:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._events.drain()
+                if self._dispatcher is not None:
+                    await self._dispatcher.drain()
         except TimeoutError:
             return False
         return finished
@@ -338,6 +356,8 @@ class Server:
         """Deliver the events that the clean-up of sessions may still have published."""
         await volume.wait_for_adopted()
         await self._events.stop(_EVENTS_GRACE_SECONDS)
+        if self._dispatcher is not None:
+            await self._dispatcher.stop()
 
 
 def _rates(limits: Limits) -> Rates:

@@ -81,6 +81,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "cps",
         ((rate("s3sftp_transfers_total", "reason", ',result="failed"'), "{{reason}}"),),
     ),
+    ("Expected files that did not arrive", "cps", ((rate("s3sftp_files_missing_total", "pod"), "{{pod}}"),)),
     ("Operations", "ops", ((rate("s3sftp_operations_total", "operation"), "{{operation}}"),)),
     (
         "Operations that failed",
@@ -118,6 +119,18 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "s",
         ((f"max by (pod, worker) (s3sftp_event_loop_lag_seconds{{{PODS}}})", "{{pod}} {{worker}}"),),
     ),
+    (
+        "Events for other systems",
+        "cps",
+        ((rate("s3sftp_events_total", "sink, result"), "{{sink}} {{result}}"),),
+    ),
+    ("Events that wait in memory", "short", ((total("s3sftp_events_waiting", "sink"), "{{sink}}"),)),
+    (
+        "Age of the oldest event in memory",
+        "s",
+        ((f"max by (pod, worker) (s3sftp_events_oldest_seconds{{{PODS}}})", "{{pod}} {{worker}}"),),
+    ),
+    ("Sinks that fail", "short", ((total("s3sftp_event_sinks_failing", "sink"), "{{sink}}"),)),
     ("Requests to S3", "reqps", ((rate("s3sftp_s3_requests_total", "api"), "{{api}}"),)),
     (
         "Requests to each storage, and those that failed",

@@ -28,7 +28,8 @@ _BOUNDS = {Ge: "minimum", Le: "maximum", Gt: "exclusiveMinimum", Lt: "exclusiveM
 def config() -> Schema:
     """Of `config`: every option there is. The templates refuse, with the reason, what belongs elsewhere."""
     properties = {name: _field(name, field) for name, field in ServerOptions.model_fields.items()}
-    properties["storages"]["propertyNames"] = {"pattern": "^[a-z][a-z0-9_-]{0,39}$"}
+    for named in (properties["storages"], properties["events"]["properties"]["sinks"]):
+        named["propertyNames"] = {"pattern": "^[a-z][a-z0-9_-]{0,39}$"}
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
@@ -73,8 +74,10 @@ def _type(name: str, annotation: Any) -> Schema:
     if origin is typing.Annotated:
         return _bounded(_size() if is_size(arguments[1:]) else _type(name, arguments[0]), arguments[1:])
     if origin in (typing.Union, types.UnionType):
-        (inner,) = (each for each in arguments if each is not type(None))
-        return _or_null(_type(name, inner))
+        groups = [each for each in arguments if each is not type(None)]
+        if len(groups) > 1:  # a table whose `type` decides which options it has
+            return {"anyOf": [_type(name, each) for each in groups]}
+        return _or_null(_type(name, groups[0]))
     if origin is typing.Literal:
         return {"enum": list(arguments)}
     if origin in (tuple, list):

@@ -58,6 +58,8 @@ class HealthFacts:
     """Why users in AWS cannot log in: one sentence for each service that does not answer."""
     shared_state_down: str = ""
     """Why replicas may know of different bans; empty if they do not, or if they share nothing."""
+    sinks_failing: Sequence[str] = ()
+    """Which sinks of events have failed for long: one sentence for each type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def ready(facts: HealthFacts, storage: str, revocations: str = "") -> HealthRepo
         (warnings if facts.has_users else reasons).append(HealthReason("aws_users_down", trouble))
     if facts.shared_state_down:
         warnings.append(HealthReason("shared_state_down", facts.shared_state_down))
+    warnings += [HealthReason("event_sink_failing", failing) for failing in facts.sinks_failing]
     first, *others = storage.split("\n")
     if first:
         reasons.append(HealthReason("storage_unreachable", first))

@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
 from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
+from s3sftp.app.event_sinks import make_sinks
 from s3sftp.app.health import (
     aws_users_trouble,
     current_phase,
     denied_permissions,
+    failing_sinks,
     has_users,
     hook_trouble,
     shared_state_trouble,
@@ -129,6 +131,8 @@ class Application:
                 quotas=quotas,
                 limits_of=self._limits_of,
                 metrics=self.metrics,
+                sinks=make_sinks(options.events),
+                event_delivery=options.events,
             )
             if options.admin.has_api:
                 self._answer_questions(self._server, sources, users, started)
@@ -190,6 +194,7 @@ class Application:
             aws_users_down=aws_users_trouble(self.metrics),
             has_users=has_users(self.metrics),
             shared_state_down=shared_state_trouble(self._options, self.metrics),
+            sinks_failing=failing_sinks(self._options, self.metrics),
         )
 
     @property

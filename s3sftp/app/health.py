@@ -25,6 +25,8 @@ from s3sftp.telemetry.logs import printable
 from s3sftp.telemetry.metric_catalogue import (
     AWS_USER_SERVICES,
     AWS_USERS_DOWN,
+    EVENT_SINKS,
+    EVENT_SINKS_FAILING,
     HOOK_DOWN,
     READY,
     SHARED_STATE_DOWN,
@@ -173,6 +175,7 @@ class SupervisorHealth:
             has_users(self._metrics),
             aws_users_trouble(self._metrics),
             shared_state_trouble(self._options, self._metrics),
+            failing_sinks(self._options, self._metrics),
         )
 
     def last_success(self) -> float:
@@ -241,6 +244,19 @@ def shared_state_trouble(options: ServerOptions, metrics: Metrics) -> str:
         f" bans, and of quotas what they have stored themselves{codes}; the event shared_state.down or"
         " shared_state.quotas_down in the log says why"
     )
+
+
+def failing_sinks(options: ServerOptions, metrics: Metrics) -> tuple[str, ...]:
+    """Which sinks of events have accepted nothing for minutes: one sentence for each type of sink."""
+    failing = []
+    for kind in EVENT_SINKS:
+        names = [name for name, sink in options.events.sinks.items() if sink.type == kind]
+        if names and metrics.table.total(EVENT_SINKS_FAILING.row(kind)) > 0:
+            failing.append(
+                f"the {kind} sink {' or '.join(names)} has accepted no event for minutes: they wait in the"
+                " outbox (`s3sftp events list`); the event events.delivery_failed in the log says why"
+            )
+    return tuple(failing)
 
 
 def has_users(metrics: Metrics) -> bool:

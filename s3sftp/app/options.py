@@ -49,6 +49,7 @@ from s3sftp.config import (
     read,
 )
 from s3sftp.errors import ConfigurationError
+from s3sftp.events.options import EventsOptions
 from s3sftp.fs import FileOptions
 from s3sftp.fs.options import MIN_BUFFER_BYTES
 from s3sftp.sftp import SftpOptions
@@ -158,6 +159,7 @@ class ServerOptions(Options):
     log: LogOptions = Field(default_factory=LogOptions)
     audit: AuditOptions = Field(default_factory=AuditOptions)
     tracing: TracingOptions = Field(default_factory=TracingOptions)
+    events: EventsOptions = Field(default_factory=EventsOptions)
     server: ProcessOptions = Field(default_factory=ProcessOptions)
     admin: AdminOptions = Field(default_factory=AdminOptions)
 

@@ -11,9 +11,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from s3sftp.backends import MountRole
 from s3sftp.backends.mount_role import external_id_problem, role_problem
 from s3sftp.config import ByteSize, Options
+from s3sftp.config.name_patterns import pattern_problem
 from s3sftp.config.types import TEXT_OR_LIST
 from s3sftp.fs import NO_QUOTA, AccessRules, OnConflict, Quota, Right, rights_of
-from s3sftp.fs.access_rules import pattern_problem
 
 
 def _words(value: object) -> object:

@@ -29,6 +29,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 from s3sftp.backends.mount_role import MountRole
+from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotADirectory, NotFound, OtherStorage
 from s3sftp.telemetry import current_trace_context
@@ -162,6 +163,21 @@ class FileInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A stored file, as far as it tells which write has stored it."""
+
+    mark: str | None = None
+    """See `Upload.mark`."""
+    version: str | None = None
+    size: int | None = None
+    modified: float | None = None
+    """When it was stored, in seconds of the storage's clock."""
+    version_id: str | None = None
+    """See `Upload.version_id`."""
+    is_dir: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectAddress:
     """Where a file is in an object store."""
 
@@ -257,6 +273,11 @@ class Upload:
     checksum: str | None = None
     """The checksum of the whole file with which `finish_write` had the storage verify it, such as
     `crc32:DUoRhQ==` (base64, as in S3's API). None if there was none."""
+    mark: str | None = None
+    """What the stored file will carry, and no file of another write: proves later that this write has been
+    finished. None if the storage keeps no marks."""
+    version_id: str | None = None
+    """The storage's id of the stored version, if it keeps all of them. Set by `finish_write`."""
     stored: FileInfo | None = None
     """The file that `finish_write` has made visible. A backend that has more to do after the storage has
     confirmed the file, such as setting its time, sets this at the moment of the confirmation: if the rest is
@@ -577,6 +598,21 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         Raises NotFound: if there is nothing at `place`.
         """
         return (await self.file_info(place, session)).identity
+
+    def small_objects(self) -> SmallObjects | None:
+        """Small objects of the server's own, beside the files; None if the storage has no room for them."""
+        return None
+
+    async def written_file(self, place: Place) -> WrittenFile | None:
+        """What is at `place` now, and which write has stored it, asked by the server itself. None: nothing.
+
+        Always asks the storage, never a cache. Raises StorageError: if the storage fails.
+        """
+        try:
+            info = await self.file_info(place, Session(user=""))
+        except NotFound:
+            return None
+        return WrittenFile(None, info.version, info.size, info.mtime, is_dir=info.is_dir)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         """As `Extras.set_mtime`. This default sets no time and returns False."""

@@ -19,6 +19,7 @@ _COMMANDS = (
     "health",
     "audit",
     "bans",
+    "events",
     "hash-password",
     "host-key",
     "import",

@@ -20,3 +20,16 @@ def is_loopback(url: str) -> bool:
 def is_exposed(url: str) -> bool:
     """Whether others on the network can read and change what is sent to a URL."""
     return urlsplit(url).scheme == "http" and not is_loopback(url)
+
+
+def service_address_problem(url: str) -> str | None:
+    """The problem with the address of a service on which the server relies; None if it is usable."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or is_exposed(url):
+        return (
+            "should begin with https://; http:// is only for this machine, because others on the network"
+            " could read and change what is sent"
+        )
+    if parts.username is not None or parts.password is not None:
+        return "should have no user name and no password"
+    return None

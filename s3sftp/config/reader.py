@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -74,11 +75,25 @@ def _validate(path: tuple[str, ...], wanted: Any, raw: Any, where: Where, readin
         reading.values[path[-1]] = validate(raw)
     except ValidationError as errors:
         for error in errors.errors(include_url=False, include_context=False):
-            at = (*path, *(str(step) for step in error["loc"] if not _is_inner(step)))
-            known = _names_at(wanted, at[len(path) : -1])
+            at = (*path, *_option_path(wanted, error["loc"]))
+            known = _names_at(wanted, at[len(path) : -1], error["loc"])
             problem = describe(error, at, where(at), known)
             if problem not in reading.problems:
                 reading.problems.append(problem)
+
+
+def _option_path(annotation: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The names of options in a location, without the tags of unions, which nobody has written."""
+    found: tuple[str, ...] = ()
+    untagged: tuple[str, ...] | None = None
+    for step in location:
+        if _is_inner(step):
+            continue
+        if untagged != found and len(_models_in(_annotation_at(annotation, found))) > 1:
+            untagged = found  # this step is the tag, though an option may have the same name
+            continue
+        found = (*found, str(step))
+    return found
 
 
 def _is_inner(step: int | str) -> bool:
@@ -137,34 +152,38 @@ def _collection(annotation: Any) -> type | None:
 
 def _annotation_at(annotation: Any, path: tuple[str, ...]) -> Any:
     for step in path:
-        mapped = _mapped_model(annotation)
-        if mapped is not None:
-            annotation = mapped
+        if get_origin(annotation) in (dict, Mapping) and _models_in(get_args(annotation)[1]):
+            annotation = get_args(annotation)[1]
             continue
-        model = _model_in(annotation)
-        if model is None or step not in model.model_fields:
+        model = next((each for each in _models_in(annotation) if step in each.model_fields), None)
+        if model is None:
             return None
         annotation = model.model_fields[step].annotation
     return annotation
 
 
-def _names_at(annotation: Any, path: tuple[str, ...]) -> list[str]:
-    model = _model_in(_annotation_at(annotation, path))
-    return sorted(model.model_fields) if model else []
+def _names_at(annotation: Any, path: tuple[str, ...], location: tuple[int | str, ...]) -> list[str]:
+    """The names of options at a path. Of a union, those of the model whose tag is in the location."""
+    models = _models_in(_annotation_at(annotation, path))
+    tagged = [each for each in models if any(_has_tag(each, step) for step in location)]
+    return sorted({name for model in tagged or models for name in model.model_fields})
+
+
+def _has_tag(model: type[BaseModel], step: int | str) -> bool:
+    return any(step in get_args(field.annotation) for field in model.model_fields.values())
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     """The model in an annotation: the annotation itself, or the one in `Model | None`."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+    return next(iter(_models_in(annotation)), None)
 
 
-def _mapped_model(annotation: Any) -> type[BaseModel] | None:
-    """`Model` of `dict[str, Model]`."""
-    if get_origin(annotation) in (dict, Mapping):
-        candidate = get_args(annotation)[1]
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models in an annotation: itself, those of a union, annotated or not. Not the values of a table."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) is Annotated:
+        return _models_in(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [model for each in get_args(annotation) for model in _models_in(each)]
+    return []

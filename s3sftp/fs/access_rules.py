@@ -10,12 +10,10 @@ the name: a rule for `/inbox` decides about names in `/inbox`, not about the nam
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from fnmatch import translate
-from functools import lru_cache
 
+from s3sftp.config.name_patterns import matching_pattern
 from s3sftp.errors import AlreadyExists, NotFound, PermissionDenied
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.rights import ALL_RIGHTS, Right, Rights, refusal
@@ -107,11 +105,11 @@ class AppliedRules:
 
     def hides(self, name: bytes) -> bool:
         """Whether a name in this directory does not exist for the user."""
-        return _matching(self.hide, name) is not None
+        return matching_pattern(self.hide, name) is not None
 
     def refuse_hidden(self, name: bytes) -> None:
         """Raises NotFound: if the name is hidden, whether or not anything has it."""
-        if (pattern := _matching(self.hide, name)) is not None:
+        if (pattern := matching_pattern(self.hide, name)) is not None:
             raise NotFound(rule=f"hide: {pattern}")
 
     def refuse_file_name(self, name: bytes) -> None:
@@ -125,9 +123,9 @@ class AppliedRules:
 
     def _refusing(self, name: bytes) -> str | None:
         """The rule by which no file with this name may be used in this directory."""
-        if (pattern := _matching(self.deny, name)) is not None:
+        if (pattern := matching_pattern(self.deny, name)) is not None:
             return f"deny: {pattern}"
-        if self.allow and _matching(self.allow, name) is None:
+        if self.allow and matching_pattern(self.allow, name) is None:
             return f"allow: {', '.join(self.allow)}"
         return None
 
@@ -194,34 +192,3 @@ class RuleTree:
         return isinstance(other, RuleTree) and self._applied == other._applied
 
     __hash__ = None  # type: ignore[assignment]
-
-
-def pattern_problem(pattern: str) -> str | None:
-    """The problem with a name pattern; None if it is usable."""
-    if not pattern or "/" in pattern or "\0" in pattern:
-        return f"pattern {pattern[:40]!r} should match a name, such as '*.csv'; names have no slashes"
-    if len(pattern) > _MAX_PATTERN_CHARS:
-        return f"pattern {pattern[:40]!r}… is longer than {_MAX_PATTERN_CHARS} characters"
-    if pattern.count("*") > _MAX_STARS:
-        return f"pattern {pattern[:40]!r} has more than {_MAX_STARS} '*'"
-    return None
-
-
-_MAX_PATTERN_CHARS = 200
-_MAX_STARS = 8
-
-
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(translate(pattern), re.IGNORECASE)
-
-
-def _matching(patterns: Patterns, name: bytes) -> str | None:
-    """The first pattern that matches a name. Upper and lower case are the same, because clients change it.
-
-    Bytes that are not UTF-8 count as one character each.
-    """
-    if not patterns:
-        return None
-    text = name.decode("utf-8", "surrogateescape")
-    return next((pattern for pattern in patterns if _compiled(pattern).match(text)), None)

@@ -35,7 +35,9 @@ from s3sftp.errors import (
     StorageError,
 )
 from s3sftp.events import Renamed
+from s3sftp.events.announcements import NO_CHANGE, AnnouncedChange
 from s3sftp.fs.access import Access
+from s3sftp.fs.announced_changes import AnnouncedChanges
 from s3sftp.fs.authorized_rename import AuthorizedRename, authorize_rename, fail_refused, refuse_uploads
 from s3sftp.fs.hashing import HashRequest, SessionHasher
 from s3sftp.fs.listing import OpenDirectory
@@ -81,6 +83,7 @@ class FileSystem:
         self._backend, self._resources = shared.for_quotas(mounts.quotas)
         self._hashing = SessionHasher(shared.hashing, session)
         self._access = Access(mounts, self._backend, shared.writers, session)
+        self._announced = AnnouncedChanges(shared.announcer, self._backend, session)
         self._emptied: OrderedDict[VirtualPath, None] = OrderedDict()
         """Directories from which this session has removed an entry, least recent first."""
 
@@ -135,7 +138,9 @@ class FileSystem:
         reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget, costs)
         if beginning is not None:
             reader.continue_with(beginning, began)
-        return OpenReader(place, path, reader, self.session, self._backend, shared.metrics, shared.book)
+        return OpenReader(
+            place, path, reader, self.session, self._backend, shared.metrics, shared.book, shared.announcer
+        )
 
     async def open_writer(
         self,
@@ -194,6 +199,7 @@ class FileSystem:
                 rules,
                 self._access.free_beside,
                 self._access.note_stored,
+                shared.announcer,
             )
             upload.named = named
             return upload
@@ -286,8 +292,10 @@ class FileSystem:
         """
         place = self._mounts.place(path, Right.DELETE)
         await self._refuse_slash(path)
-        self._give_up(await self._remove_stored(place))
+        uploads, change = await self._remove_stored(path, place)
+        self._give_up(uploads)
         self._note_emptied(path)
+        await change.acknowledge()
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
         """Move a file or directory. With `overwrite` a file may replace a file, and a directory an empty one.
@@ -312,11 +320,15 @@ class FileSystem:
             raise InvalidRequest("a directory cannot be moved into itself")
         if source.directory_only or target.directory_only:
             await self._stat_now(VirtualPath(source.names, directory_only=True))
-        renamed = await self._rename_beside(move) if move.keeps_both else await self._rename(move)
-        if renamed is not None:
-            await self.shared.events.renamed.acknowledge(renamed)
+        renamed, change = await (self._rename_beside(move) if move.keeps_both else self._rename(move))
+        try:
+            if renamed is not None:
+                await self.shared.events.renamed.acknowledge(renamed)
+            await change.acknowledge()
+        finally:
+            change.leave()
 
-    async def _rename_beside(self, move: AuthorizedRename) -> Renamed | None:
+    async def _rename_beside(self, move: AuthorizedRename) -> tuple[Renamed | None, AnnouncedChange]:
         """Rename a file, to another name if the target is taken."""
         while True:
             try:
@@ -325,10 +337,10 @@ class FileSystem:
                 goal, target = await self._access.free_beside(move.named, besides=move.target)
                 move = replace(move, goal=goal, target=target)
 
-    async def _rename(self, move: AuthorizedRename) -> Renamed | None:
+    async def _rename(self, move: AuthorizedRename) -> tuple[Renamed | None, AnnouncedChange]:
         """Rename what is stored, with the uploads below it, or the upload if nothing is stored."""
         source, target, from_place, to_place = move.source, move.target, move.origin, move.goal
-        renamed: Renamed | None = None
+        renamed, change = None, NO_CHANGE
         writers = self.shared.writers
         async with writers.moving(self.session.user, from_place) as pending:
             if any(upload.is_bound and not upload.superseded for upload in pending.rows()):
@@ -336,7 +348,9 @@ class FileSystem:
             refuse_uploads(self._access, pending.rows(), move)
             replaced = writers.of_session(self.session, to_place) if move.replaces else []
             try:
-                renamed = await self._rename_stored(source, target, from_place, to_place, move.replaces)
+                renamed, change = await self._rename_stored(
+                    source, target, from_place, to_place, move.replaces
+                )
             except NotFound:
                 if move.is_own or self._upload_of_nothing_stored(from_place) is None:
                     raise
@@ -357,7 +371,7 @@ class FileSystem:
         if renamed is not None and move.is_own:
             info = await self._backend.file_info(to_place, self.session)
             self._access.note_renamed(move.source, move.named, OwnFile(target, to_place, info))
-        return renamed
+        return renamed, change
 
     async def _move(self, source: Place, target: Place, *, overwrite: bool) -> None:
         """Rename. A directory replaces an empty one (POSIX), which is made again if the rename fails."""
@@ -520,8 +534,10 @@ class FileSystem:
         if isinstance(self._backend, QuotaBackend):
             await self._backend.require_room(upload.place, size, self.session)
 
-    async def _remove_stored(self, place: Place) -> list[OpenWriter]:
-        """Remove a stored file. Returns the uploads that are to be given up with it.
+    async def _remove_stored(
+        self, path: VirtualPath, place: Place
+    ) -> tuple[list[OpenWriter], AnnouncedChange]:
+        """Remove a stored file. Returns the uploads that are to be given up with it, and the change.
 
         Raises NotFound: if there is neither a file nor an upload; IsADirectory: if it is a directory.
         """
@@ -529,27 +545,29 @@ class FileSystem:
         while True:
             mine = writers.of_session(self.session, place)
             try:
-                await self._backend.delete(place, self.session)
+                async with self._announced.removal(path, place) as change:
+                    await self._backend.delete(place, self.session)
             except NotFound:
                 upload = self._upload_of_nothing_stored(place)
                 if upload is None:
                     raise
                 if not upload.committing:
-                    return writers.shown_or_of(self.session, place)
+                    return writers.shown_or_of(self.session, place), NO_CHANGE
                 await upload.over.wait()  # STAT has shown the upload, so what it commits is to be removed
             else:
                 writers.stored_changed(place)
-                return mine
+                return mine, change
 
     async def _rename_stored(
         self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place, overwrite: bool
-    ) -> Renamed:
+    ) -> tuple[Renamed, AnnouncedChange]:
         async with self.shared.events.renamed.reserve() as announce:
-            await self._move(origin, goal, overwrite=overwrite)
+            async with self._announced.rename(source, target, origin, goal) as change:
+                await self._move(origin, goal, overwrite=overwrite)
             trace = current_trace_context()
             renamed = Renamed(source.text, target.text, origin, goal, self.session, time.time(), trace)
             announce(renamed)
-        return renamed
+        return renamed, change
 
     async def _replaces_stored(self, place: Place, overwrite: bool) -> bool:
         """Whether an upload that is renamed to a place replaces a stored file. Raises what a storage would.

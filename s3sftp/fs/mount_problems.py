@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from s3sftp.backends import MountRole, Place
-from s3sftp.fs.access_rules import AccessRules, pattern_problem
+from s3sftp.config.name_patterns import pattern_problem
+from s3sftp.fs.access_rules import AccessRules
 from s3sftp.fs.paths import ROOT, VirtualPath
 from s3sftp.fs.quota.quotas import Quota
 

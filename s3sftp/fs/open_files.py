@@ -14,8 +14,19 @@ from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.backends.router import backend_at, copies_inside
-from s3sftp.errors import AlreadyExists, Busy, Changed, NoSpace, NotFound, StorageError
+from s3sftp.errors import (
+    AlreadyExists,
+    Busy,
+    Changed,
+    NoSpace,
+    NotFound,
+    StorageError,
+    outcome_is_unknown,
+)
 from s3sftp.events import Committed, Publish, Publisher
+from s3sftp.events.announcements import NO_CHANGE, SILENT, Announcer, etag_of
+from s3sftp.events.cloud_event import EventKind
+from s3sftp.events.outbox.entries import Check
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.read.reader import AwaitedRange, Reader
 from s3sftp.fs.rights import Right
@@ -48,6 +59,7 @@ class OpenReader:
         backend: CompleteBackend,
         metrics: Metrics,
         book: TransferBook,
+        announcer: Announcer = SILENT,
     ) -> None:
         self.place = place
         self.path = path
@@ -55,7 +67,15 @@ class OpenReader:
         self._reader = reader
         located = lambda: backend_at(backend, place).object_at(place)  # noqa: E731
         self._transfer = TransferRecord(
-            "download", path, session, reader.costs, metrics, located, book, size=reader.info.size
+            "download",
+            path,
+            session,
+            reader.costs,
+            metrics,
+            located,
+            book,
+            size=reader.info.size,
+            announcer=announcer,
         )
         self._metrics = metrics
         self._failure: Exception | None = None
@@ -125,9 +145,11 @@ class OpenWriter(OpenUpload):
         rules: UploadRules = UploadRules(),  # noqa: B008  frozen
         free_place: FindFree | None = None,
         stored: Callable[[OpenWriter, FileInfo], None] | None = None,
+        announcer: Announcer = SILENT,
     ) -> None:
         """`rules`: what the user may do with the file. `free_place`: finds another place if the name is
-        taken. `stored`: called when the file is stored."""
+        taken. `stored`: called when the file is stored. `announcer`: tells other systems what becomes of
+        the upload."""
         super().__init__(place, path, session)
         self.rules = rules
         self.named = path
@@ -136,6 +158,10 @@ class OpenWriter(OpenUpload):
         self._stored = stored
         if rules.keeps_both:
             writer.when_taken(self._take_free_place)
+        self._announcer = announcer
+        self._change = NO_CHANGE
+        if announcer.routes.wants(EventKind.UPLOAD_COMMITTED):
+            writer.before_finish(self._note_change)
         self._metrics = metrics
         self._writer = writer
         self._rows = rows
@@ -154,7 +180,9 @@ class OpenWriter(OpenUpload):
         located = lambda: backend_at(self._backend, self.place).object_at(self.place)  # noqa: E731
         costs = Costs(owner=book.account_of(session.user))
         moved = lambda: self._writer.written  # noqa: E731
-        self._transfer = TransferRecord("upload", path, session, costs, metrics, located, book, moved)
+        self._transfer = TransferRecord(
+            "upload", path, session, costs, metrics, located, book, moved, announcer=announcer
+        )
         rows.add(self)
 
     @property
@@ -310,15 +338,27 @@ class OpenWriter(OpenUpload):
             async with self._reserve_event() as announce:
                 await self._commit(announce)
         except Exception as error:
+            self._change.leave()
             self._end("stored" if self._committed else "failed", error)
             raise
         except BaseException:
+            self._change.leave()
             self._end("stored" if self._committed else "aborted")
             raise
         else:
             self._end("aborted" if self._is_left else "stored", why=FailureReason.UNCHANGED)
         if self._committed is not None:
-            await self._commits.acknowledge(self._committed)
+            try:
+                await self._commits.acknowledge(self._committed)
+                await self._change.acknowledge()
+            finally:
+                self._change.leave()
+
+    async def _note_change(self, mark: str | None, size: int) -> None:
+        """Note in the outbox what is about to be committed. After a refusal, that may be another name."""
+        self._change.nothing_happened()
+        self._change = self._announcer.upload(self.path.text, self.place, self.session)
+        await self._change.begin(Check("commit", self.place, mark=mark, size=size), size=size)
 
     @asynccontextmanager
     async def _reserve_event(self) -> AsyncIterator[Publish[Committed]]:
@@ -357,6 +397,14 @@ class OpenWriter(OpenUpload):
                     self._stored(self, stored)
                 self._committed = self._event(stored)
                 announce(self._committed)
+                self._change.happened(
+                    size=stored.size,
+                    etag=etag_of(stored.version),
+                    version_id=self._writer.version_id,
+                    checksum=self._writer.checksum,
+                    mtime=stored.mtime,
+                    seconds=round(self._transfer.seconds, 3),
+                )
 
     def _refusal_of(self, error: AlreadyExists) -> StorageError:
         """The error to raise because a file has the name by now."""
@@ -500,4 +548,15 @@ class OpenWriter(OpenUpload):
         self._rows.remove(self)
         self._transfer.bytes = self._writer.written
         checksum = self._writer.checksum if outcome == "stored" else None
-        self._transfer.end(outcome, size=self._writer.size, error=error, why=why, checksum=checksum)
+        in_doubt = None
+        if self._change.has_begun:
+            may_be_stored = outcome == "aborted" or (
+                isinstance(error, StorageError) and outcome_is_unknown(error)
+            )
+            if may_be_stored and not self._is_left:
+                in_doubt = self._change.in_doubt
+            else:
+                self._change.nothing_happened()
+        self._transfer.end(
+            outcome, size=self._writer.size, error=error, why=why, checksum=checksum, in_doubt=in_doubt
+        )

@@ -14,6 +14,7 @@ from s3sftp.backends.complete import complete
 from s3sftp.backends.router import StorageRouter
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.events import EventHub
+from s3sftp.events.announcements import SILENT, Announcer
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.hashing import FileHasher
 from s3sftp.fs.open_files import OpenWriter
@@ -65,6 +66,8 @@ class OpenStorage:
         self.storages = frozenset({"", *storages})
         """The names that a mount's storage may have."""
         self.events = events or EventHub()
+        self.announcer: Announcer = SILENT
+        """Tells other systems what users do."""
         self.metrics = metrics or Metrics()
         self.book = book or TransferBook()
         self.options = options

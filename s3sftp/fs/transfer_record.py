@@ -9,6 +9,8 @@ from dataclasses import replace
 
 from s3sftp import errors
 from s3sftp.backends import ObjectAddress, Session
+from s3sftp.events.announcements import SILENT, Announcer
+from s3sftp.events.cloud_event import EventKind
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.transfer_book import TransferBook, TransferSummary
 from s3sftp.telemetry import Costs, current_owner, get_logger, open_span
@@ -61,6 +63,14 @@ FAILURES: dict[type[errors.StorageError], str] = {
 """The reason that is counted for a failed transfer. Contains every class of the tree; a test checks it."""
 
 
+_KINDS = {
+    ("upload", "failed"): EventKind.UPLOAD_FAILED,
+    ("upload", "aborted"): EventKind.UPLOAD_ABORTED,
+    ("download", "read"): EventKind.DOWNLOAD_COMPLETED,
+    ("download", "failed"): EventKind.DOWNLOAD_FAILED,
+    ("download", "aborted"): EventKind.DOWNLOAD_ABORTED,
+}
+"""The event for other systems. A commit is none of these: it is announced by the change that it is."""
 _EVENTS = {
     ("upload", "stored"): "upload.committed",
     ("upload", "failed"): "upload.failed",
@@ -89,10 +99,11 @@ class TransferRecord:
         book: TransferBook | None = None,
         moved: Callable[[], int] | None = None,
         size: int | None = None,
+        announcer: Announcer = SILENT,
     ) -> None:
         """`located`: where the file is in an object store; asked when somebody looks. `book`: where the
         transfer is noted. `moved`: the bytes so far, if `bytes` is set only at the end. `size`: of the file,
-        if it is known."""
+        if it is known. `announcer` learns of ends that have changed nothing."""
         self.costs = costs
         self.path = path
         self.bytes = 0
@@ -102,6 +113,7 @@ class TransferRecord:
         self._session = session
         self._metrics = metrics
         self._located = located
+        self._announcer = announcer
         self._started = time.monotonic()
         self._span = open_span(
             f"sftp.{direction}",
@@ -147,9 +159,11 @@ class TransferRecord:
         error: Exception | None = None,
         why: FailureReason | None = None,
         checksum: str | None = None,
+        in_doubt: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
-        """Log and count the end. `outcome` is `stored`, `read`, `failed` (with `error`) or `aborted` (with
-        `why`); `size` is that of the file in bytes; `checksum` as in `Upload.checksum`."""
+        """Log, count and announce the end. `outcome` is `stored`, `read`, `failed` (with `error`) or
+        `aborted` (with `why`); `size` is that of the file in bytes; `checksum` as in `Upload.checksum`.
+        `in_doubt`: takes the announcement of a file that may be stored after all."""
         result, reason = _counted_as(outcome, error, why)
         if self._metrics is not None:
             self._metrics.add(TRANSFERS.row(self._direction, result, reason))
@@ -176,17 +190,41 @@ class TransferRecord:
         if self._span.is_on:
             self._end_span(outcome, size, error, why)
         if self._book is not None:
-            is_whole = result == "committed"
-            self._book.end(
-                replace(
-                    self.summary(),
-                    bytes=self.bytes,
-                    size=size,
-                    state=result,
-                    reason=None if is_whole else str(reason),
-                    error=None if error is None else printable(_reason(error)["error"] or ""),
-                )
+            self._book.end(self._summary_at_end(size, result, reason, error))
+        kind = _KINDS.get((self._direction, outcome))
+        if kind is None or reason == FailureReason.UNCHANGED:
+            return
+
+        def tell() -> None:
+            self._announcer.tell(
+                kind,
+                self._session,
+                self.path.text,
+                None,
+                **_address(self._located()),
+                size=size,
+                bytes=self.bytes,
+                seconds=round(seconds, 3),
+                reason=None if result == "committed" else reason,
+                error=str(error) if isinstance(error, errors.StorageError) else None,
             )
+
+        if in_doubt is None:
+            tell()
+        else:
+            in_doubt(tell)
+
+    def _summary_at_end(
+        self, size: int, result: str, reason: str, error: Exception | None
+    ) -> TransferSummary:
+        return replace(
+            self.summary(),
+            bytes=self.bytes,
+            size=size,
+            state=result,
+            reason=None if result == "committed" else str(reason),
+            error=None if error is None else printable(_reason(error)["error"] or ""),
+        )
 
     def _end_span(self, outcome: str, size: int, error: Exception | None, why: FailureReason | None) -> None:
         result, reason = _counted_as(outcome, error, why)

@@ -27,7 +27,7 @@ from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
 from s3sftp.ssh.connection_spans import ConnectionSpans
 from s3sftp.ssh.keepalive import Keepalive, TcpWatch
 from s3sftp.ssh.late_kexinit import LateKexInit, wait_for_client
-from s3sftp.ssh.login import Login, LoginProof, certificate_fields
+from s3sftp.ssh.login import Login, LoginProof, TellLogin, certificate_fields, tell_nobody
 from s3sftp.ssh.negotiation import agreement, mismatches, note_agreement
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.sessions import ConnectionSessions, OpenSession
@@ -68,6 +68,7 @@ class ListenerContext:
     fast_packets: bool = False
     stopping: bool = False
     metrics: Metrics = field(default_factory=Metrics)
+    tell_login: TellLogin = tell_nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class SshConnection(SftpOnlyServer):
         self._admitted: AdmittedConnection | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._count = shared.metrics.add
-        self._login = Login(shared.auth, shared.options, self._id, shared.metrics)
+        self._login = Login(shared.auth, shared.options, self._id, shared.metrics, shared.tell_login)
         self._user = ""
         self._service_requests = 0
         self._misplaced = 0
@@ -280,6 +281,8 @@ class SshConnection(SftpOnlyServer):
             client=self._open_conn.get_extra_info("client_version"),
             **agreement(self._open_conn),
         )
+        facts = {"connection": self._id, "method": proof.method}
+        self._shared.tell_login(True, proof.identity.user, self._peer, facts)
 
     def answered(self) -> None:
         """Record an answer of the client, requested or not."""

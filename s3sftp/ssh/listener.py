@@ -19,6 +19,7 @@ from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.ssh.connection import ListenerContext, OpenedSession, SshConnection
 from s3sftp.ssh.connection_source import ConnectionSource, LocalConnectionSource
 from s3sftp.ssh.listening_sockets import CannotListen
+from s3sftp.ssh.login import TellLogin, tell_nobody
 from s3sftp.ssh.options import ListenOptions, SshOptions
 from s3sftp.ssh.sessions import OpenSession
 from s3sftp.ssh.signature_algorithms import host_key_pairs
@@ -49,13 +50,14 @@ class Listener:
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
         limits_of: Callable[[Identity], Limits] = lambda identity: identity.limits,
+        tell_login: TellLogin = tell_nobody,
     ) -> None:
         """With `connection_source`, connections come from it instead of a listening socket of this listener;
         its own leaves `other_descriptors` file descriptors to the rest of the process.
 
         `sessions_idle` is how long sessions may be idle before they end, 0 without limit: no client is given
         up sooner for being silent. `limits_of` has the limits that hold for a user now, which may differ from
-        those at the login.
+        those at the login. `tell_login` tells other systems of logins.
         """
         self._listen = listen
         self._options = ssh
@@ -86,6 +88,7 @@ class Listener:
             limits_of,
             self._host_keys,
             metrics=metrics,
+            tell_login=tell_login,
         )
         self._shared.fast_packets = ssh.fast_packets and packet_fast_path.is_supported()
         self._acceptor: asyncssh.SSHAcceptor | None = None

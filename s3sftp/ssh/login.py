@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,14 @@ class LoginProof:
         return next((step.certificate for step in self.steps if step.certificate), None)
 
 
+TellLogin = Callable[[bool, str, str, Mapping[str, Any]], None]
+"""Tells other systems of a login: whether it succeeded, the user's name, the peer, and what else is known."""
+
+
+def tell_nobody(succeeded: bool, user: str, peer: str, facts: Mapping[str, Any]) -> None:
+    """A `TellLogin` without other systems."""
+
+
 class Login:
     """Authenticates one connection, counts its failures, and ends it after too many attempts.
 
@@ -75,8 +83,17 @@ class Login:
     Keys count less because agents offer all that they hold.
     """
 
-    def __init__(self, auth: AuthGateway, limits: SshOptions, connection_id: str, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        auth: AuthGateway,
+        limits: SshOptions,
+        connection_id: str,
+        metrics: Metrics,
+        tell: TellLogin = tell_nobody,
+    ) -> None:
         self._count = metrics.add
+        self._tell = tell
+        self._peer = ""
         self._auth = auth
         self._limits = limits
         self._connection_id = connection_id
@@ -103,6 +120,7 @@ class Login:
 
     def set_peer(self, peer: Peer, admitted: AdmittedConnection) -> None:
         self._address, self._source, self._admitted = peer.client_address, peer.source, admitted
+        self._peer = peer.shown
 
     def next_name(self, user: str) -> None:
         """Count that the client tries another user name, and forget what it has proven for others.
@@ -425,6 +443,9 @@ class Login:
             reason=reason,
         )
         self._count(LOGINS.row(method, "failed"))
+        self._tell(
+            False, user, self._peer, {"connection": self._connection_id, "method": method, "reason": reason}
+        )
         if self._admitted is None:
             return None
         return self._admitted.offended(offence, user, bool(self._steps.steps))

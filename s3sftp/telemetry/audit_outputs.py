@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry.appended_file import require_appendable
 from s3sftp.telemetry.audit_chain import Position
 from s3sftp.telemetry.audit_chain_file import FileChain, open_state, read_key, state_file
-from s3sftp.telemetry.audit_file import AuditFile, require_appendable
+from s3sftp.telemetry.audit_file import AuditFile
 from s3sftp.telemetry.audit_otlp import AuditExport, exporting, require_exporter
 from s3sftp.telemetry.audit_queue import Failed, LineWriter, Recovered
 from s3sftp.telemetry.logs import get_logger

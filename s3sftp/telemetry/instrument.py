@@ -22,6 +22,7 @@ class MetricGroup(Enum):
     CONNECTIONS = "Connections and logins"
     OPERATIONS = "Operations"
     TRANSFERS = "Transfers and memory"
+    EVENTS = "Events for other systems"
     STORAGE = "Requests to S3"
 
 

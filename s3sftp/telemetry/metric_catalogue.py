@@ -56,6 +56,15 @@ ENDED_EARLY = (
     *("internal_error", "cancelled"),
 )
 """Reasons why a transfer was aborted, in either direction."""
+EVENT_SINKS = ("sqs", "sns", "eventbridge", "webhook", "file", "other")
+"""The types of sinks."""
+EVENT_KINDS = (
+    *("upload.committed", "upload.failed", "upload.aborted"),
+    *("download.completed", "download.failed", "download.aborted"),
+    *("file.removed", "file.renamed", "directory.renamed"),
+    *("login.succeeded", "login.failed", "file.missing", "other"),
+)
+EVENT_RESULTS = ("delivered", "failed", "retried", "refused", "kept", "lost")
 FAILURES = (
     *("not_found", "already_exists", "permission_denied", "not_a_directory", "is_a_directory", "not_empty"),
     *(
@@ -307,6 +316,12 @@ SENT_BYTES = Instrument(
     "Bytes of file content that clients have read.",
     unit="bytes",
 )
+FILES_MISSING = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.COUNTER,
+    "s3sftp_files_missing",
+    "Files that a rule of `[events.expect]` asks for and that were not there in time. The log says which.",
+)
 BUFFERED_BYTES = Instrument(
     MetricGroup.TRANSFERS,
     InstrumentKind.GAUGE,
@@ -320,6 +335,50 @@ BUFFER_LIMIT_BYTES = Instrument(
     "s3sftp_buffer_limit_bytes",
     "What may be in memory: `files.buffer_bytes`, of the workers that run.",
     unit="bytes",
+)
+
+EVENT_OUTCOMES = Instrument(
+    MetricGroup.EVENTS,
+    InstrumentKind.COUNTER,
+    "s3sftp_events",
+    "Events for other systems, by the type of the sink and the kind of the event. `delivered`: the sink has"
+    " accepted it; `failed`: an attempt has failed; `retried`: a further attempt began; `refused`: the sink"
+    " will never accept it; `kept`: it was written to the outbox because it could not be delivered at once;"
+    " `lost`: it could be neither delivered nor kept.",
+    ("sink", "kind", "result"),
+    product(EVENT_SINKS, EVENT_KINDS, EVENT_RESULTS),
+    other=("other", "other", "failed"),
+)
+EVENTS_WAITING = Instrument(
+    MetricGroup.EVENTS,
+    InstrumentKind.GAUGE,
+    "s3sftp_events_waiting",
+    "Events in memory that their sinks have not accepted yet, by the type of the sink; at most a second old."
+    " More may wait in the outbox: `s3sftp events list`.",
+    ("sink",),
+    ((each,) for each in EVENT_SINKS),
+    other=("other",),
+)
+EVENTS_OLDEST = Instrument(
+    MetricGroup.EVENTS,
+    InstrumentKind.GAUGE,
+    "s3sftp_events_oldest_seconds",
+    "Age of the oldest event in memory that its sink has not accepted yet, by worker; at most a second old.",
+    ("worker",),
+    unit="seconds",
+    scale=MICRO,
+    per_worker=True,
+)
+
+EVENT_SINKS_FAILING = Instrument(
+    MetricGroup.EVENTS,
+    InstrumentKind.GAUGE,
+    "s3sftp_event_sinks_failing",
+    "Sinks that have accepted nothing for five minutes although there was something, by type, summed over the"
+    " workers.",
+    ("sink",),
+    ((each,) for each in EVENT_SINKS),
+    other=("other",),
 )
 
 S3_REQUESTS = Instrument(

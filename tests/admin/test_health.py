@@ -121,6 +121,14 @@ def test_users_in_aws_that_are_down_are_a_reason_if_they_are_all_and_else_a_warn
     assert [warning.detail for warning in beside.warnings] == list(both)
 
 
+def test_a_sink_of_events_that_fails_for_long_is_a_warning() -> None:
+    said = ready(HealthFacts(Phase.SERVING, sinks_failing=("the sqs sink q has failed",)), "")
+    assert said.is_good
+    assert [(each.name, each.detail) for each in said.warnings] == [
+        ("event_sink_failing", "the sqs sink q has failed")
+    ]
+
+
 def test_a_shared_table_that_does_not_answer_is_a_warning() -> None:
     said = ready(HealthFacts(Phase.SERVING, shared_state_down="the table t does not answer"), "")
     assert said.is_good

@@ -28,10 +28,10 @@ from s3sftp.auth import (
     account_to_line,
     read_authorities,
     read_logins,
-    weekly_hours,
 )
 from s3sftp.auth.login_rules import Expiry, LoginRules, Networks
 from s3sftp.auth.weekly_hours import WeeklyHours
+from s3sftp.config import week_times
 
 HASH = argon2.PasswordHasher(time_cost=1, memory_cost=1024).hash("x")
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -179,7 +179,7 @@ def test_an_impossible_rule_is_refused_with_what_would_be_right(case: str) -> No
 def test_a_machine_without_time_zones_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    weekly_hours._zone.cache_clear()
+    week_times.time_zone.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "tzdata", None)
     zoneinfo.ZoneInfo.clear_cache()
     before = zoneinfo.TZPATH

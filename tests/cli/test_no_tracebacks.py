@@ -30,6 +30,7 @@ ARGUMENTS = {
     "audit verify": ["audit.log"],
     "bans add": ["192.0.2.1", "--for", "1h"],
     "bans lift": ["192.0.2.1"],
+    "events replay": ["--all"],
     "serve": ["--backend", "memory", "--host", "127.0.0.1", "--port", "0", "--user", "a"],
     "check": ["--offline"],
     "demo": ["--port", "99999"],

@@ -16,7 +16,8 @@ from queue import SimpleQueue
 import pytest
 
 from s3sftp.errors import ConfigurationError
-from s3sftp.telemetry.audit_file import AuditFile, require_appendable
+from s3sftp.telemetry.appended_file import require_appendable
+from s3sftp.telemetry.audit_file import AuditFile
 from s3sftp.telemetry.audit_queue import LineWriter
 from testbed.processes import wait_until
 from tests.telemetry.audit_appender import ROUND

@@ -1,30 +1,20 @@
-"""Sends requests to one service of AWS through aiobotocore, with the bounds and credentials of the S3 client.
-
-botocore's own retries are off: `ask_repeatedly` repeats, so that each attempt is counted.
-"""
+"""Asks one service of AWS about users, and repeats what may succeed: `ask_repeatedly` counts each attempt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from aiobotocore.config import AioConfig
-from botocore import exceptions as boto
-
-from s3sftp.auth.aws.failures import STALE_CREDENTIALS, code_of, failure_of
+from s3sftp.auth.aws.failures import failure_of
 from s3sftp.auth.aws.options import MAX_CONNECTIONS, AwsServiceOptions
 from s3sftp.auth.sources.asking import SourceFailed, ask_repeatedly
-from s3sftp.backends.s3.credentials.botocore_session import own_session
-from s3sftp.backends.s3.credentials.endpoints import address_of, configured_endpoint
-from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed, source_failed
-from s3sftp.backends.s3.http.aiohttp_session import BoundedAiohttpSession
-from s3sftp.config.addresses import is_exposed
-from s3sftp.errors import ConfigurationError
-
-_CONNECT_SECONDS = 5.0
+from s3sftp.backends.s3.credentials.service_client import (
+    REQUEST_FAILURES,
+    STALE_CREDENTIALS,
+    ServiceClient,
+    code_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +32,6 @@ class AwsRequest:
     """Codes of errors that every user would cause."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Access:
-    """What the session's credentials depend on, as `own_session` reads it."""
-
-    profile: str | None
-    metadata_timeout: timedelta
-    connect_timeout: timedelta
-    access_key_id: None = None
-    secret_access_key: None = None
-    session_token: None = None
-    allow_plain_http: bool = False
-
-
 class AwsClient:
     """The connections to one service. Make it on the event loop that uses it."""
 
@@ -66,74 +43,33 @@ class AwsClient:
         count: Callable[[str], None],
         section: str = "",
     ) -> None:
-        """`service` is botocore's name, `group` that of the options, and `section` the service's name in
-        profiles, if that is another. `count` is called with the result of every request."""
-        self._service = service
-        self._group = group
-        self._section = section or group
+        """`service`, `group` and `section` are those of `ServiceClient`. `count` is called with the result of
+        every request."""
         self._options = options
         self._count = count
         self._limit = options.timeout
-        self._open = AsyncExitStack()
-        connect = timedelta(seconds=min(_CONNECT_SECONDS, self._limit.total_seconds()))
-        self._access = _Access(options.profile, self._limit, connect)
-        self._client: Any = None
-        self._credentials: Any = None
-        self.address = ""
+        self._client = ServiceClient(
+            service, group, options, limit=self._limit, most_connections=MAX_CONNECTIONS, section=section
+        )
+
+    @property
+    def address(self) -> str:
         """The address of the service, once started: for logs."""
+        return self._client.address
 
     async def start(self) -> None:
-        """Make the client. Sends nothing.
-
-        Raises ConfigurationError: if the region, the profile or the address cannot be used.
-        """
-        try:
-            await self._start()
-        except ConfigurationError:
-            raise
-        except Exception as failure:  # botocore has many ways to refuse a profile, a file or a region
-            problem = source_failed("settings of AWS (environment, profile)", failure)
-            raise ConfigurationError([f"{self._group}: {problem}"]) from failure
-
-    async def _start(self) -> None:
-        session, self._credentials = own_session(self._access)
-        region = self._options.region or session.get_config_variable("region")
-        if not region:
-            raise ConfigurationError(
-                [f"{self._group}.region is missing, and the AWS environment has none (AWS_REGION, profile)"]
-            )
-        url = self._options.endpoint_url
-        if url is None and (found := configured_endpoint(session, self._section)) is not None:
-            url, source = found
-            if is_exposed(url):
-                raise ConfigurationError(
-                    [f"{source} names {address_of(url)}, plain http to another machine: use https"]
-                )
-        config = AioConfig(
-            connect_timeout=self._access.connect_timeout.total_seconds(),
-            read_timeout=self._limit.total_seconds() + 1,  # `ask_repeatedly` ends it before
-            max_pool_connections=MAX_CONNECTIONS,
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            # would need to know the account before the first request
-            account_id_endpoint_mode="disabled",
-            http_session_cls=BoundedAiohttpSession,
-        )
-        self._open.push_async_callback(self._credentials.close)
-        context = session.create_client(self._service, region_name=region, endpoint_url=url, config=config)
-        self._client = await self._open.enter_async_context(context)
-        self.address = address_of(self._client.meta.endpoint_url)
+        """As `ServiceClient.start`."""
+        await self._client.start()
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._open.aclose()
+        await self._client.close()
 
     async def ask(self, request: AwsRequest, **parameters: Any) -> dict[str, Any] | None:
         """The service's answer; None: it says that what is asked for is not there.
 
         Raises SourceFailed: if there is no answer within the time limit.
         """
-        if self._client is None:
-            raise RuntimeError("the service is asked before the start")
         return await ask_repeatedly(
             lambda: self._attempt(request, parameters),
             limit=self._limit.total_seconds(),
@@ -142,15 +78,15 @@ class AwsClient:
         )
 
     async def _attempt(self, request: AwsRequest, parameters: dict[str, Any]) -> dict[str, Any] | None:
-        generation = self._credentials.generation
+        generation = self._client.generation
         try:
-            answer: dict[str, Any] = await getattr(self._client, request.method)(**parameters)
-        except (boto.ClientError, boto.BotoCoreError, CredentialSourceFailed, OSError) as failure:
+            answer = await self._client.call(request.method, **parameters)
+        except REQUEST_FAILURES as failure:
             if (code := code_of(failure)) in request.absent:
                 return None
             failed = failure_of(failure, request.permission, request.for_everybody)
             failed.code = code
-            if code in STALE_CREDENTIALS and await self._credentials.renew(generation):
+            if code in STALE_CREDENTIALS and await self._client.renew(generation):
                 failed.may_repeat = True
             raise failed from None
         except ValueError as error:  # an answer that is not what the service sends

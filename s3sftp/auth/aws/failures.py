@@ -7,12 +7,12 @@ cause by the name that it sends does not: otherwise anybody could shut out all u
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from botocore import exceptions as boto
 
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed, one_line
+from s3sftp.backends.s3.credentials.service_client import DENIED, STALE_CREDENTIALS, code_of, error_of
 
 THROTTLED = frozenset(
     {
@@ -23,21 +23,6 @@ THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
-STALE_CREDENTIALS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-"""The service refuses the server's credentials, which others may replace."""
 _UNREACHABLE = (
     boto.ConnectionError,
     boto.HTTPClientError,
@@ -48,11 +33,6 @@ _UNREACHABLE = (
 )
 
 
-def code_of(failure: BaseException) -> str:
-    """The code of an error that the service has answered; empty for any other."""
-    return str(_error_of(failure).get("Code", "")) if isinstance(failure, boto.ClientError) else ""
-
-
 def failure_of(failure: Exception, permission: str, for_everybody: Collection[str]) -> SourceFailed:
     """What the failure of a request means. `permission` is the one that the request needs; `for_everybody`
     are codes of errors that every user would cause."""
@@ -60,7 +40,7 @@ def failure_of(failure: Exception, permission: str, for_everybody: Collection[st
         return _without_answer(failure)
     code = code_of(failure)
     status = failure.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    said = one_line(f"{code}: {_error_of(failure).get('Message', '')}")
+    said = one_line(f"{code}: {error_of(failure).get('Message', '')}")
     if code in THROTTLED:
         # the service is there; a client that hammers one name must not make it count as down
         return SourceFailed(said, "throttled", is_down=False, may_repeat=True)
@@ -79,8 +59,3 @@ def _without_answer(failure: Exception) -> SourceFailed:
         return SourceFailed(str(failure), "no_answer", is_down=True)
     said = one_line(f"{type(failure).__name__}: {failure}")
     return SourceFailed(said, "no_answer", is_down=True, may_repeat=isinstance(failure, _UNREACHABLE))
-
-
-def _error_of(failure: Any) -> dict[str, Any]:
-    found: dict[str, Any] = failure.response.get("Error", {})
-    return found

@@ -4,48 +4,24 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from s3sftp.config import Duration, Options, PositiveDuration
-from s3sftp.config.addresses import is_exposed
+from s3sftp.backends.s3.credentials.service_client import AwsAccessOptions
+from s3sftp.config import Duration, PositiveDuration
 
 MAX_CONNECTIONS = 32
 """Connections of one process to each service; further requests wait for one."""
 
 
-class AwsServiceOptions(Options):
+class AwsServiceOptions(AwsAccessOptions):
     """How a service of AWS is reached."""
 
-    region: str | None = None
-    """Region of the service. Default: the region of the AWS environment."""
-    endpoint_url: str | None = None
-    """Address of the service, such as that of a VPC endpoint; `http://` only on this machine. Default: AWS.
-    """
-    profile: str | None = None
-    """Profile of the AWS configuration files that provides credentials and region. Default: the standard AWS
-    chain (environment, profile, web identity, container, instance)."""
     timeout: PositiveDuration = timedelta(seconds=5)
     """How long one look-up may take, with all repetitions. Less than `auth.answer_timeout`."""
     retries: int = Field(default=2, ge=0, le=10)
     """How often a request is repeated, within `timeout`, if the service throttles it, fails, or cannot be
     reached."""
-
-    @field_validator("endpoint_url")
-    @classmethod
-    def _endpoint_is_safe(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or is_exposed(value):
-            raise ValueError(
-                "should begin with https://; http:// is only for this machine, because what comes from it"
-                " decides who logs in"
-            )
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("should have no user name and no password")
-        return value
 
 
 class AwsOptions(AwsServiceOptions):

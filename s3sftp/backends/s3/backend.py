@@ -20,15 +20,17 @@ from s3sftp.backends.contract import (
     Upload,
     Usage,
     WriteIntent,
+    WrittenFile,
 )
 from s3sftp.backends.s3.checksums.stored import stored_digest
 from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.credentials.user_scope import in_scope
 from s3sftp.backends.s3.keys import KeyMapping, reserved_prefix
 from s3sftp.backends.s3.metadata.cache import MetadataCache
 from s3sftp.backends.s3.metadata.created_names import CreatedNames
 from s3sftp.backends.s3.metadata.equivalent_versions import former_versions
 from s3sftp.backends.s3.metadata.lookup import Lookup
-from s3sftp.backends.s3.metadata.objects import version_of, write_id_of
+from s3sftp.backends.s3.metadata.objects import uploaded_at, version_of, write_id_of
 from s3sftp.backends.s3.metadata.version_cache import VersionCache
 from s3sftp.backends.s3.namespace.directories import DirectoryMarkers
 from s3sftp.backends.s3.namespace.listing import DirectoryLister
@@ -44,11 +46,13 @@ from s3sftp.backends.s3.recovery.janitor import Janitor
 from s3sftp.backends.s3.recovery.upload_journal import JournalStorage, UploadJournal
 from s3sftp.backends.s3.request_outcomes import RequestOutcomes
 from s3sftp.backends.s3.requests.list_pages import pages
+from s3sftp.backends.s3.small_objects import BucketObjects
 from s3sftp.backends.s3.worker_tables import WorkerTables
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.copying import ObjectCopier
 from s3sftp.backends.s3.write.late_attributes import AttributeUpdate, LateAttributes
 from s3sftp.backends.s3.write.uploads import S3Upload, UploadOperations
+from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.errors import (
     Changed,
     NotFound,
@@ -229,6 +233,24 @@ class S3Backend(CompleteBackend):
         head = await self.client.call("HeadObject", Key=self._keys.key_of(place))
         return write_id_of(head), version_of(head), head.get("VersionId"), head.get("LastModified")
 
+    def small_objects(self) -> SmallObjects | None:
+        return BucketObjects(self.client)
+
+    async def written_file(self, place: Place) -> WrittenFile | None:
+        """One HEAD for a file; one more and a LIST for anything else."""
+        with in_scope(None):
+            try:
+                head = await self.client.call("HeadObject", Key=self._keys.key_of(place))
+            except NotFound:
+                return await super().written_file(place)
+        return WrittenFile(
+            write_id_of(head),
+            version_of(head),
+            head.get("ContentLength"),
+            uploaded_at(head),
+            head.get("VersionId"),
+        )
+
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         return await self._mtimes.set(place, AttributeUpdate(mtime), session)
 
@@ -306,7 +328,7 @@ class S3Backend(CompleteBackend):
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
         await self._hiding.refuse(place, session)
-        return self._writing.begin(place, self._keys.key_of(place), intent)
+        return self._writing.begin(place, self._keys.key_of(place), intent, session)
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         await self._writing.chunk(_ours(upload), data)

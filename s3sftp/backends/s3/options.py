@@ -26,6 +26,13 @@ UPLOAD_METADATA = "s3sftp-upload"
 """Metadata key of the id of the write that created the object."""
 FORMERLY_METADATA = "s3sftp-formerly"
 """Metadata key of the ETags that the same content had before it was copied onto itself."""
+USER_METADATA = "s3sftp-user"
+"""Metadata key of the user who stored the object."""
+SESSION_METADATA = "s3sftp-session"
+"""Metadata key of the session that stored it."""
+PEER_METADATA = "s3sftp-peer"
+"""Metadata key of that session's client: address and port."""
+OWNER_METADATA = frozenset({USER_METADATA, SESSION_METADATA, PEER_METADATA})
 RESERVED_METADATA = frozenset({MTIME_METADATA, UPLOAD_METADATA, FORMERLY_METADATA})
 
 
@@ -91,6 +98,11 @@ class S3Options(Options):
     """Canned ACL of written objects, such as `bucket-owner-full-control`. Default: none is sent."""
     metadata: dict[str, str] = Field(default_factory=dict)
     """Metadata of every written object. `mtime` and `s3sftp-upload` are reserved."""
+    owner_metadata: bool = False
+    """Write into the metadata of each file who stored it: `s3sftp-user`, `s3sftp-session` and `s3sftp-peer`
+    (the client's address), for those who follow uploads by the notifications of S3 itself. Renames and
+    copies keep them. Off by default, because whoever may read a file can then read the partner's address, for
+    as long as the file exists. What is not ASCII is percent-encoded. Costs no request."""
     tags: dict[str, str] = Field(default_factory=dict, max_length=10)
     """Tags of every written object."""
     content_types: bool = True
@@ -250,6 +262,8 @@ class S3Options(Options):
             raise ValueError("access_key_id and secret_access_key go together")
         if self.permissions == "keep" and MODE_METADATA in self.metadata:
             raise ValueError("metadata may not set mode with permissions = 'keep': s3sftp writes it itself")
+        if self.owner_metadata and (taken := OWNER_METADATA & self.metadata.keys()):
+            raise ValueError(f"metadata may not set {', '.join(sorted(taken))} with owner_metadata = true")
         if self.permissions == "keep" and self.times == "stored":
             raise ValueError("permissions = 'keep' needs times = 'kept': they are in the same metadata")
         if self.session_token is not None and self.access_key_id is None:

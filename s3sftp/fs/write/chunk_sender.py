@@ -57,6 +57,11 @@ class ChunkSender:
         """See `Upload.checksum`."""
         return self._upload.checksum if self._upload is not None else None
 
+    @property
+    def version_id(self) -> str | None:
+        """See `Upload.version_id`."""
+        return self._upload.version_id if self._upload is not None else None
+
     async def begin(self, intent: WriteIntent) -> Upload:
         """Begin the backend's upload, once, and return it. Its `chunk_bytes` apply to the next chunk."""
         if self._upload is None:

@@ -21,6 +21,9 @@ from s3sftp.fs.write.budget_share import SMALL_BYTES, BudgetShare
 from s3sftp.fs.write.chunk_sender import ChunkSender
 from s3sftp.runtime.buffer_pool import BufferPool
 
+BeforeFinish = Callable[[str | None, int], Awaitable[None]]
+"""Gets the mark that the stored file will carry (`Upload.mark`), and its size in bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class WriteMode:
@@ -68,6 +71,8 @@ class UploadPipeline:
         """Called with the offset and the bytes of each chunk before it is sent."""
         self.when_taken: Callable[[], Awaitable[Place | None]] | None = None
         """Called if an exclusive write finds its name taken. Returns another place, or None to fail."""
+        self.before_finish: BeforeFinish | None = None
+        """Called when everything but the tail is stored, and the next request makes the file visible."""
         self._resources = resources
         self._place = place
         self._mode = mode
@@ -213,6 +218,9 @@ class UploadPipeline:
         """Finish the write, if need be under another name. Sent chunks are bound to the first one."""
         while True:
             try:
+                if self.before_finish is not None:
+                    await self._sender.drain()
+                    await self.before_finish((await self.begin()).mark, finish.size)
                 return await self._sender.finish(tail, finish)
             except AlreadyExists:
                 movable = self.when_taken is not None and not self._sender.has_sent
@@ -233,6 +241,11 @@ class UploadPipeline:
     def checksum(self) -> str | None:
         """See `Upload.checksum`."""
         return self._sender.checksum
+
+    @property
+    def version_id(self) -> str | None:
+        """See `Upload.version_id`."""
+        return self._sender.version_id
 
     @property
     def has_sent(self) -> bool:

@@ -20,7 +20,7 @@ from s3sftp.backends.spool import SpoolFile
 from s3sftp.errors import InvalidRequest, StorageError, Unsupported
 from s3sftp.fs.write.assembly import RewriteNeeded
 from s3sftp.fs.write.base_file import read_bytes
-from s3sftp.fs.write.upload_pipeline import UploadPipeline, WriteMode, WriterResources
+from s3sftp.fs.write.upload_pipeline import BeforeFinish, UploadPipeline, WriteMode, WriterResources
 from s3sftp.telemetry import get_logger
 
 _log = get_logger(__name__)
@@ -79,6 +79,7 @@ class Writer:
         self._spool: SpoolFile | None = None
         self._spooled = False
         self._failure: Exception | None = None
+        self._prepare: BeforeFinish | None = None
         if resources.options.rewrite == "spool":
             self._pipeline.before_send = self._mirror
 
@@ -111,6 +112,13 @@ class Writer:
 
         self._pipeline.when_taken = moved
 
+    def before_finish(self, prepare: BeforeFinish) -> None:
+        """See `UploadPipeline.before_finish`. Called for a copy inside the storage too, which has no mark.
+
+        What it raises fails the commit, with nothing stored.
+        """
+        self._prepare = self._pipeline.before_finish = prepare
+
     def begin_with(self, mtime: float | None, mode: int | None) -> None:
         """Set the attributes that OPEN gives to a new file. They apply to an upload, not to a file that is
         left unchanged."""
@@ -135,6 +143,11 @@ class Writer:
     def checksum(self) -> str | None:
         """See `Upload.checksum`."""
         return self._pipeline.checksum
+
+    @property
+    def version_id(self) -> str | None:
+        """See `Upload.version_id`."""
+        return self._pipeline.version_id
 
     @property
     def is_untouched(self) -> bool:
@@ -320,6 +333,8 @@ class Writer:
     async def _commit_clone(self, clone: _Clone) -> FileInfo:
         backend = self._resources.backend
         version = clone.info.version
+        if self._prepare is not None:
+            await self._prepare(None, clone.info.size)
         self._stored = await backend.copy(clone.place, self.place, self._session, version=version)
         return await self._with_attributes(self._stored, self._pipeline.mtime, self._pipeline.mode)
 

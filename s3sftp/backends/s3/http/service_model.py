@@ -16,8 +16,10 @@ from typing import Any
 
 from botocore.loaders import JSONFileLoader, Loader, create_loader
 
-SERVICES = frozenset({"s3", "sts", "oidc", "portal.sso", "dynamodb", "secretsmanager"})
-"""Services that requests go to, including those for credentials and users, by their names in
+SERVICES = frozenset(
+    {"s3", "sts", "oidc", "portal.sso", "dynamodb", "secretsmanager", "sqs", "sns", "events"}
+)
+"""Services that requests go to, including those for credentials, users and events, by their names in
 `endpoints.json`."""
 
 
@@ -42,6 +44,9 @@ _APIS_OF = {
     "s3": APIS,
     "dynamodb": frozenset({"GetItem", "PutItem", "UpdateItem", "Query"}),
     "secretsmanager": frozenset({"GetSecretValue"}),
+    "sqs": frozenset({"SendMessageBatch"}),
+    "sns": frozenset({"PublishBatch"}),
+    "events": frozenset({"PutEvents"}),
 }
 
 

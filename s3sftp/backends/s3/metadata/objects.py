@@ -11,9 +11,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from s3sftp.backends.contract import FileInfo
+from s3sftp.backends.contract import FileInfo, Session
 from s3sftp.backends.s3.metadata.content_types import content_type
 from s3sftp.backends.s3.metadata.mtime_text import mtime_of, mtime_text
+from s3sftp.backends.s3.metadata.owner import owner_metadata
 from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA, UPLOAD_METADATA, S3Options
 from s3sftp.errors import StorageFailure
 
@@ -160,13 +161,22 @@ def placement(options: S3Options) -> Fields:
 
 
 def new_object(
-    options: S3Options, write_id: str, mtime: float | None, mode: int | None = None, *, key: str = ""
+    options: S3Options,
+    write_id: str,
+    mtime: float | None,
+    mode: int | None = None,
+    *,
+    key: str = "",
+    owner: Session | None = None,
 ) -> Fields:
-    """Fields of a request that creates an object from a client's bytes; `key` decides the Content-Type."""
+    """Fields of a request that creates an object from a client's bytes; `key` decides the Content-Type,
+    `owner` is who stores it, if it is a file of a user."""
     fields = placement(options)
     if options.content_types and (kind := content_type(key)) is not None:
         fields["ContentType"] = kind
     fields["Metadata"] = {**options.metadata, UPLOAD_METADATA: write_id}
+    if options.owner_metadata and owner is not None:
+        fields["Metadata"] |= owner_metadata(owner)
     if mtime is not None:
         fields["Metadata"][MTIME_METADATA] = mtime_text(mtime)
     if mode is not None:

@@ -36,6 +36,8 @@ class CompletedWrite:
     """When it was written, in seconds of the store's clock."""
     checksum: str | None = None
     """That of the whole object, which the store has verified, as in `Upload.checksum`."""
+    version_id: str | None = None
+    """The version's id, in a bucket with versions."""
 
 
 async def complete_write(
@@ -115,7 +117,9 @@ async def _send(
             found = await _head_or_none(client, key) if in_doubt else None
             if found is not None and ours(found):
                 _log.info("s3.write_confirmed", api=api)
-                return CompletedWrite(version_of(found), server_time(found))
+                return CompletedWrite(
+                    version_of(found), server_time(found), version_id=found.get("VersionId")
+                )
             if is_unproven(error) and not is_repeated:
                 continue
             refusal = _refused(error, parameters, found)
@@ -123,7 +127,7 @@ async def _send(
                 raise
             raise refusal from error
     result = answer.get("CopyObjectResult", answer)
-    return CompletedWrite(version_of(result), server_time(answer))
+    return CompletedWrite(version_of(result), server_time(answer), version_id=answer.get("VersionId"))
 
 
 def written_by(write_id: str) -> Callable[[Answer], bool]:

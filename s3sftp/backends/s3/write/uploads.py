@@ -53,13 +53,20 @@ class S3Upload(Upload):
     """A file that is being written to the bucket."""
 
     def __init__(
-        self, client: S3Client, journal: UploadJournal, place: Place, key: str, intent: WriteIntent
+        self,
+        client: S3Client,
+        journal: UploadJournal,
+        place: Place,
+        key: str,
+        intent: WriteIntent,
+        session: Session,
     ) -> None:
         self._options = client.options
+        self._session = session
         self.place = place
         self.key = key
         self.intent = intent
-        self.write_id = str(uuid.uuid4())
+        self.mark = self.write_id = str(uuid.uuid4())
         self.mtime = intent.mtime if client.options.keeps_times else None
         """The modification time, if it is known when the object is created."""
         self.mode = intent.mode
@@ -78,7 +85,9 @@ class S3Upload(Upload):
 
     def fields(self) -> Fields:
         """Fields of the request that creates the object, as far as they are known."""
-        return new_object(self._options, self.write_id, self.mtime, self.mode, key=self.key)
+        return new_object(
+            self._options, self.write_id, self.mtime, self.mode, key=self.key, owner=self._session
+        )
 
     def reserve_numbers(self, count: int = 1) -> list[int]:
         """Reserve the positions of the next parts.
@@ -144,9 +153,9 @@ class UploadOperations:
         self._sending = asyncio.Lock()
         """Held while a kept part is sent because it cannot be copied."""
 
-    def begin(self, place: Place, key: str, intent: WriteIntent) -> S3Upload:
+    def begin(self, place: Place, key: str, intent: WriteIntent, session: Session) -> S3Upload:
         """Begin an upload. Sends nothing."""
-        return S3Upload(self._client, self._journal, place, key, intent)
+        return S3Upload(self._client, self._journal, place, key, intent, session)
 
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:
         """Send one part."""
@@ -232,7 +241,7 @@ class UploadOperations:
                 upload.mode = upload.mode if finish.mode is None else finish.mode
                 completed = await self._put_file(upload, tail, conditions)
             mtime = completed.written_at if upload.mtime is None else upload.mtime
-            upload.checksum = completed.checksum
+            upload.checksum, upload.version_id = completed.checksum, completed.version_id
             upload.stored = info = FileInfo.file(finish.size, mtime, completed.version, upload.mode)
             # without a time in its metadata, it has that of the upload, which only the store knows
             change.left(info, written_head(upload.fields(), info), time_unknown=upload.mtime is None)
@@ -274,7 +283,7 @@ class UploadOperations:
 
     async def whole(self, place: Place, key: str, data: Buffer, session: Session) -> FileInfo:
         """Store a whole file at once."""
-        upload = self.begin(place, key, WriteIntent())
+        upload = self.begin(place, key, WriteIntent(), session)
         return await self.complete(upload, data, Finish(len(data)), session)
 
     async def marker(self, key: str, session: Session) -> None:

@@ -1,0 +1,1 @@
+"""Rules for files that are expected at a time, and what becomes of them."""

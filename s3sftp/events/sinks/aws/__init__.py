@@ -1,0 +1,1 @@
+"""Sinks in AWS: SQS, SNS and EventBridge."""

@@ -1,0 +1,192 @@
+"""Each file has one story: what sinks are told of uploads, removals and renames never contradicts itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import pytest
+
+from s3sftp.backends import Place, Session
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.errors import AlreadyExists, NotFound, StorageError, StorageFailure
+from s3sftp.events.announcements import Announcer
+from s3sftp.events.dispatcher import EventDispatcher
+from s3sftp.events.event_metrics import EventMetrics
+from s3sftp.events.outbox.looking import look
+from s3sftp.events.routes import Routes, SinkRule
+from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage, VirtualPath, WriteMode
+from s3sftp.telemetry.metrics import Metrics
+from tests.events.faulty_subscribers import put
+from tests.events.outbox.sinks import ALL, SOON, CountedObjects, ScriptedSink
+
+
+def at(path: str) -> VirtualPath:
+    return VirtualPath.parse(path.encode())
+
+
+@dataclass
+class Told:
+    files: FileSystem
+    sink: ScriptedSink
+    objects: CountedObjects
+    dispatcher: EventDispatcher
+
+    async def stories(self) -> list[tuple[str, str]]:
+        """All that is told until nothing remains to be told, changes in doubt included."""
+        await self.dispatcher.stop()
+        return [(str(event.kind), event.subject) for event in self.sink.accepted]
+
+
+@asynccontextmanager
+async def telling(
+    backend: MemoryBackend | None = None, paths: tuple[str, ...] = (), kinds: frozenset[object] = ALL
+) -> AsyncIterator[Told]:
+    storage = backend or MemoryBackend()
+    volume = OpenStorage(storage, FileOptions())
+    sink, objects = ScriptedSink(), CountedObjects()
+    rules = [SinkRule("hook", kinds, paths)]  # type: ignore[arg-type]
+    dispatcher = EventDispatcher(
+        [(rules[0], sink)],
+        objects,
+        EventMetrics(Metrics()),
+        lambda place: look(volume.backend, place),
+        takeover_seconds=3600,
+        most_waiting=100,
+        backoff=SOON,
+    )
+    volume.announcer = Announcer(
+        Routes(rules, ("*.filepart", "*.partial")), "urn:test", volume.backend, dispatcher
+    )
+    await volume.start()
+    await dispatcher.start()
+    try:
+        files = FileSystem(volume, Mounts.of("alice/"), Session("alice", session_id="s.1"))
+        yield Told(files, sink, objects, dispatcher)
+    finally:
+        await dispatcher.stop()
+        await volume.stop()
+
+
+def failing(method: str, *errors: Exception) -> Callable[[str, Place], None]:
+    left = list(errors)
+
+    def fail(called: str, place: Place) -> None:
+        if called == method and left:
+            raise left.pop(0)
+
+    return fail
+
+
+async def test_a_failed_upload_is_told_as_failed_alone() -> None:
+    async with telling(MemoryBackend(fail=failing("finish_write", StorageFailure()))) as told:
+        with pytest.raises(StorageFailure):
+            await put(told.files, "/f")
+        assert await told.stories() == [("upload.failed", "/f")]
+        assert not told.objects.entries()
+
+
+async def test_a_file_that_was_opened_and_not_changed_is_not_told_of() -> None:
+    async with telling(MemoryBackend({"alice/f": b"old"})) as told:
+        writer = await told.files.open_writer(at("/f"), WriteMode())
+        await writer.close()
+        assert await told.stories() == []
+
+
+async def test_an_upload_that_its_client_leaves_is_aborted_and_one_that_it_closes_is_committed() -> None:
+    async with telling() as told:
+        writer = await told.files.open_writer(at("/left"), WriteMode(truncate=True))
+        await writer.write(0, b"x")
+        await writer.abort()
+        await put(told.files, "/kept", b"")
+        await told.sink.until(lambda: len(told.sink.accepted) == 2)
+        assert await told.stories() == [("upload.aborted", "/left"), ("upload.committed", "/kept")]
+
+
+async def test_a_commit_that_is_cancelled_after_the_storage_has_the_file_is_committed() -> None:
+    stored = asyncio.Event()
+    backend = MemoryBackend()
+    finish = backend.finish_write
+
+    async def finish_and_hang(*arguments: object) -> object:
+        await finish(*arguments)  # type: ignore[arg-type]
+        stored.set()
+        return await asyncio.Event().wait()
+
+    backend.finish_write = finish_and_hang  # type: ignore[assignment, method-assign]
+    async with telling(backend) as told:
+        closing = asyncio.create_task(put(told.files, "/f"))
+        await stored.wait()
+        closing.cancel()
+        with suppress(asyncio.CancelledError):
+            await closing
+        assert len(await told.stories()) == 1
+
+
+async def test_removals_and_renames_that_do_not_happen_are_not_told() -> None:
+    backend = MemoryBackend({"alice/a": b"1", "alice/b": b"2"}, fail=failing("delete", StorageFailure()))
+    async with telling(backend) as told:
+        with pytest.raises(StorageFailure):
+            await told.files.remove(at("/a"))
+        with pytest.raises(NotFound):
+            await told.files.remove(at("/missing"))
+        with pytest.raises(AlreadyExists):
+            await told.files.rename(at("/a"), at("/b"), overwrite=False)
+        with pytest.raises(NotFound):
+            await told.files.rename(at("/missing"), at("/c"), overwrite=False)
+        assert await told.stories() == []
+        assert not told.objects.entries()
+
+
+async def test_a_removal_and_a_rename_are_told_with_what_was_there() -> None:
+    async with telling(MemoryBackend({"alice/a": b"1", "alice/dir/b": b"22"})) as told:
+        await told.files.rename(at("/a"), at("/c"), overwrite=False)
+        await told.files.rename(at("/dir"), at("/other"), overwrite=False)
+        await told.files.remove(at("/c"))
+        assert await told.stories() == [
+            ("file.renamed", "/c"),
+            ("directory.renamed", "/other"),
+            ("file.removed", "/c"),
+        ]
+        renamed, tree, removed = told.sink.accepted
+        assert renamed.data["source_path"] == "/a"
+        assert (renamed.data["size"], removed.data["size"]) == (1, 1)
+        assert tree.data["source_path"] == "/dir"
+
+
+async def test_a_rename_that_published_its_target_and_left_its_source_is_told() -> None:
+    backend = MemoryBackend({"alice/a": b"1"})
+
+    async def copy_alone(source: Place, target: Place, *_: object, **__: object) -> None:
+        backend.put(target.key.decode(), b"1")
+        raise StorageFailure("the source could not be removed")
+
+    backend.rename = copy_alone  # type: ignore[method-assign, assignment]
+    async with telling(backend) as told:
+        with pytest.raises(StorageError):
+            await told.files.rename(at("/a"), at("/c"), overwrite=False)
+        assert await told.stories() == [("file.renamed", "/c")]
+        assert told.sink.accepted[0].data["certainty"] in ("confirmed", "unknown")
+
+
+async def test_a_file_is_announced_once_under_its_final_name() -> None:
+    """WinSCP's and rclone's temporary names, and a directory that happens to be renamed too."""
+    async with telling() as told:
+        await put(told.files, "/a.csv.filepart", b"123")
+        await told.files.rename(at("/a.csv.filepart"), at("/a.csv"), overwrite=True)
+        await put(told.files, "/b.csv.x1y2.partial", b"12")
+        await told.files.rename(at("/b.csv.x1y2.partial"), at("/b.csv"), overwrite=True)
+        assert await told.stories() == [("upload.committed", "/a.csv"), ("upload.committed", "/b.csv")]
+        assert [event.data["size"] for event in told.sink.accepted] == [3, 2]
+
+
+async def test_a_sink_with_paths_learns_of_a_file_when_it_gets_a_name_that_it_sees() -> None:
+    async with telling(paths=("/in/*.csv",)) as told:
+        await put(told.files, "/tmp/a.csv", b"123")
+        requests = [each for each in told.objects.requests if "LIST" not in each]
+        assert requests == [], "nobody wants to know of it"
+        await told.files.rename(at("/tmp/a.csv"), at("/in/a.csv"), overwrite=False)
+        await told.files.rename(at("/in/a.csv"), at("/done/a.csv"), overwrite=False)
+        assert await told.stories() == [("upload.committed", "/in/a.csv"), ("file.renamed", "/done/a.csv")]
