@@ -41,17 +41,18 @@ class Traced(S3Sftp):
     """With spans exported, or none.
 
     `mode` is `off`, `default`, or `tracing.reads_and_writes`, a colon, and which part of the traces is
-    sampled.
+    sampled. Spans are exported every `export_milliseconds`, more often than by default, so that a short run
+    has all of them.
     """
 
-    def __init__(self, mode: str, endpoint: str) -> None:
+    def __init__(self, mode: str, endpoint: str, export_milliseconds: int = 300) -> None:
         super().__init__(workers=1)
         self.name = mode
         self._variables = {"OTEL_SDK_DISABLED": "true"}
         if mode != "off":
             self._variables = {
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
-                "OTEL_BSP_SCHEDULE_DELAY": "300",  # milliseconds; all spans count, not those of the first 5 s
+                "OTEL_BSP_SCHEDULE_DELAY": str(export_milliseconds),
             }
         if mode not in ("off", "default"):
             folding, _, ratio = mode.partition(":")

@@ -23,8 +23,8 @@ from bench.sizes import QUICK
 from bench.tracing import Traced, collector
 
 _TIMEOUT = 600
-_SETTLE_SECONDS = 0.7
-"""What is left to export after a turn, which counts."""
+EXPORT_SECONDS = 5
+"""Between two exports, as by default."""
 
 
 def main() -> None:
@@ -45,8 +45,13 @@ def main() -> None:
                 _turn(server, work(scratch, words.files), scratch)
             took: list[list[float]] = [[], []]
             for turn in range(words.turns):
-                for index in (0, 1) if turn % 2 == 0 else (1, 0):
-                    took[index].append(_turn(servers[index], work(scratch, words.files), scratch))
+                began = [cpu_seconds(each.process.pid) for each in servers]
+                for server in servers if turn % 2 == 0 else reversed(servers):
+                    _turn(server, work(scratch, words.files), scratch)
+                if turn == words.turns - 1:
+                    time.sleep(EXPORT_SECONDS)
+                for each, server, since in zip(took, servers, began, strict=True):
+                    each.append(cpu_seconds(server.process.pid) - since)
             off, on = (sum(each) / words.turns / words.files * 1000 for each in took)
             ratio = statistics.median(b / a for a, b in zip(*took, strict=True))
             print(
@@ -59,7 +64,7 @@ def main() -> None:
 
 
 def _started(stack: ExitStack, environment: BenchEnvironment, mode: str, endpoint: str) -> Serving:
-    server = Traced(mode, endpoint)
+    server = Traced(mode, endpoint, EXPORT_SECONDS * 1000)
     directory = stack.enter_context(environment.scratch())
     place = stack.enter_context(environment.place(server, "", shared=False))
     return stack.enter_context(serving(server, environment.site(place, directory / "server")))
@@ -77,12 +82,8 @@ def _gets(scratch: Path, files: int) -> list[str]:
     return [f"get f{number} {scratch / 'got'}" for number in range(files)]
 
 
-def _turn(server: Serving, lines: list[str], scratch: Path) -> float:
-    """CPU seconds of the server."""
-    began = cpu_seconds(server.process.pid)
+def _turn(server: Serving, lines: list[str], scratch: Path) -> None:
     openssh.sftp(server, [[f"cd {server.remote('')}", *lines]], scratch, _TIMEOUT)
-    time.sleep(_SETTLE_SECONDS)
-    return cpu_seconds(server.process.pid) - began
 
 
 if __name__ == "__main__":
