@@ -33,8 +33,8 @@ class TerminalKeys:
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
 
-    def wait(self, seconds: float) -> str:
-        """The next key; empty if none is pressed for so long, or if the terminal is gone."""
+    def _wait(self, seconds: float) -> str:
+        """The keys that were pressed; empty if none is for so long, or if the terminal is gone."""
         watched = [] if self._descriptor is None else [self._descriptor]
         ready, _, _ = select.select(watched, [], [], max(0.0, seconds))
         if not ready or self._descriptor is None:
@@ -42,13 +42,12 @@ class TerminalKeys:
         pressed = os.read(self._descriptor, 16)
         if not pressed:
             self._descriptor = None
-        return pressed.decode("utf-8", "replace")[:1]
+        return pressed.decode("utf-8", "replace")
 
     def wait_for(self, keys: str, seconds: float) -> str:
         """The first of `keys` that is pressed within so many seconds, or empty. Others are ignored."""
         end = monotonic() + seconds
         while (left := end - monotonic()) > 0:
-            key = self.wait(left)
-            if key and key in keys:
-                return key
+            if found := [key for key in self._wait(left) if key in keys]:
+                return found[0]
         return ""
