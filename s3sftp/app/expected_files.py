@@ -54,14 +54,15 @@ class ExpectedFiles:
         self,
         rules: Sequence[ExpectRule],
         accounts: Callable[[], Accounts],
-        backend: CompleteBackend,
+        backend: Callable[[], CompleteBackend | None],
         marks: ExpectedMarks,
         announce: Announce,
         metrics: Metrics,
         source: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`accounts`: the present users; `source`: that of the events; `clock`: seconds since the epoch."""
+        """`accounts`: the present users; `backend`: the storage, once it has started; `source`: that of the
+        events; `clock`: seconds since the epoch."""
         self._rules = list(rules)
         self._accounts = accounts
         self._backend = backend
@@ -70,6 +71,8 @@ class ExpectedFiles:
         self._metrics = metrics
         self._source = source
         self._clock = clock
+        self._unchecked: set[ExpectedFile] = set()
+        """What could not be decided yet."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -92,11 +95,12 @@ class ExpectedFiles:
 
     async def look(self) -> None:
         """Decide what is due now. Raises OSError: if the marks cannot be used."""
-        if not await asyncio.to_thread(self._marks.lead):
+        backend = self._backend()
+        if backend is None or not await asyncio.to_thread(self._marks.lead):
             return
         for rule in self._rules:
             for file in await asyncio.to_thread(self._undecided, rule):
-                await self._decide(rule, file)
+                await self._decide(rule, file, backend)
         await asyncio.to_thread(self._marks.forget_old)
 
     async def _run(self) -> None:
@@ -126,13 +130,14 @@ class ExpectedFiles:
         """What is due of a rule and not decided. Blocks."""
         now = self._now()
         since = max(self._marks.since(rule.name, now - _LOOK_BACK), now - _LATEST)
-        accounts = self._accounts().items()
-        users = [name for name, account in accounts if rule.is_of(name) and not account.is_disabled]
+        accounts = self._accounts()
+        known = [name for name in accounts if rule.is_of(name)]
+        users = [name for name in known if not accounts[name].is_disabled] if known else [rule.user]
         days = list(rule.due_days(since, now))
-        files = [ExpectedFile(rule.name, day, user) for day in days for user in users or [rule.user]]
+        files = [ExpectedFile(rule.name, day, user) for day in days for user in users]
         return [file for file in files if not self._marks.has_told(file)]
 
-    async def _decide(self, rule: ExpectRule, file: ExpectedFile) -> None:
+    async def _decide(self, rule: ExpectRule, file: ExpectedFile, backend: CompleteBackend) -> None:
         """Decide about one file. If that is not possible now, it stays undecided."""
         account = self._accounts().get(file.user)
         try:
@@ -140,20 +145,22 @@ class ExpectedFiles:
                 raise ConfigurationError(["no such user is in the configuration"])
             if not await asyncio.to_thread(self._marks.has_seen, file):
                 async with asyncio.timeout(_CHECK_SECONDS):
-                    size = await self._stored_bytes(rule, file, account.identity)
+                    size = await _stored_bytes(rule, file, account.identity, backend)
                 if size is None or size < rule.min_bytes:
                     await self._tell_missing(rule, file, size)
         except (StorageError, ConfigurationError, TimeoutError) as error:
-            _log.warning(
-                "expectation.unchecked",
-                rule=rule.name,
-                user=file.user,
-                day=file.day.isoformat(),
-                error=str(error) or "no answer in time",
-            )
+            self._tell_unchecked(file, str(error) or "no answer in time")
             if account is not None:
                 return
         await asyncio.to_thread(self._marks.tell, file)
+        self._unchecked.discard(file)
+
+    def _tell_unchecked(self, file: ExpectedFile, error: str) -> None:
+        """Log it once for each file, however often it is tried."""
+        if file not in self._unchecked:
+            self._unchecked.add(file)
+            day = file.day.isoformat()
+            _log.warning("expectation.unchecked", rule=file.rule, user=file.user, day=day, error=error)
 
     async def _tell_missing(self, rule: ExpectRule, file: ExpectedFile, size: int | None) -> None:
         event = missing_event(rule, file, self._source, size, self._clock())
@@ -168,34 +175,40 @@ class ExpectedFiles:
             reason=event.data["reason"],
         )
 
-    async def _stored_bytes(self, rule: ExpectRule, file: ExpectedFile, identity: Identity) -> int | None:
-        """The size of the largest file that is stored where it is expected; None: there is none.
 
-        Raises StorageError: if the storage does not say. Raises ConfigurationError: if the user's tree cannot
-        be used.
-        """
-        tree = identity.tree()
-        grants = tree.grants() if self._backend.wants_grants else None
-        session = Session(file.user, attributes=identity.attributes, grants=grants)
-        text = rule.path.on(file.day)
-        try:
-            place = tree.place_of_own(VirtualPath.parse(os.fsencode(text)))
-        except (NotFound, InvalidRequest):
-            return None
-        if not rule.path.is_pattern:
-            with suppress(NotFound, NotADirectory):
-                info = await self._backend.file_info(place, session)
-                if not info.is_dir:
-                    return info.size
-        directory, sizes = text.rpartition("/")[0], []
-        async for name, size in self._files_in(place.parent, session):
-            if rule.path.matches(f"{directory}/{name}", file.day):
-                sizes.append(size)
-        return max(sizes, default=None)
+async def _stored_bytes(
+    rule: ExpectRule, file: ExpectedFile, identity: Identity, backend: CompleteBackend
+) -> int | None:
+    """The size of the largest file that is stored where it is expected; None: there is none.
 
-    async def _files_in(self, place: Place, session: Session) -> AsyncIterator[tuple[str, int]]:
+    Raises StorageError: if the storage does not say. Raises ConfigurationError: if the user's tree cannot
+    be used.
+    """
+    tree = identity.tree()
+    grants = tree.grants() if backend.wants_grants else None
+    session = Session(file.user, attributes=identity.attributes, grants=grants)
+    text = rule.path.on(file.day)
+    try:
+        place = tree.place_of_own(VirtualPath.parse(os.fsencode(text)))
+    except (NotFound, InvalidRequest):
+        return None
+    if not rule.path.is_pattern:
         with suppress(NotFound, NotADirectory):
-            async for page in self._backend.list_dir(place, session):
-                for entry in page:
-                    if not entry.info.is_dir:
-                        yield os.fsdecode(entry.name), entry.info.size
+            info = await backend.file_info(place, session)
+            if not info.is_dir:
+                return info.size
+    directory, sizes = text.rpartition("/")[0], []
+    async for name, size in _files_in(backend, place.parent, session):
+        if rule.path.matches(f"{directory}/{name}", file.day):
+            sizes.append(size)
+    return max(sizes, default=None)
+
+
+async def _files_in(
+    backend: CompleteBackend, place: Place, session: Session
+) -> AsyncIterator[tuple[str, int]]:
+    with suppress(NotFound, NotADirectory):
+        async for page in backend.list_dir(place, session):
+            for entry in page:
+                if not entry.info.is_dir:
+                    yield os.fsdecode(entry.name), entry.info.size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -79,3 +81,9 @@ def test_lists_and_times_are_read_from_the_environment() -> None:
     [(name, sink)] = reading.values["events"].sinks.items()
     assert (name, sink.type, sink.paths) == ("log", "file", ["*.csv"])
     assert [str(each) for each in sink.kinds] == ["upload.committed", "file.missing"]
+
+
+def test_options_load_no_library_of_aws() -> None:
+    program = "import sys, s3sftp.app.options, s3sftp.events.sinks; print('aiobotocore' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"

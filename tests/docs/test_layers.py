@@ -105,8 +105,6 @@ _AWS_ACCESS = ("s3sftp.backends.s3.credentials", "s3sftp.backends.s3.http.aiohtt
 BORROWED = {
     "s3sftp.auth.aws.client": _AWS_ACCESS,
     "s3sftp.auth.aws.failures": _AWS_ACCESS,
-    "s3sftp.auth.aws.options": _AWS_ACCESS,
-    "s3sftp.events.sinks.options": _AWS_ACCESS,
     "s3sftp.events.sinks.aws.aws_sink": _AWS_ACCESS,
 }
 """Services of AWS are asked with the credentials and the HTTP session of S3, which know nothing of files."""

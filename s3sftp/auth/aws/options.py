@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from s3sftp.backends.s3.credentials.service_client import AwsAccessOptions
 from s3sftp.config import Duration, PositiveDuration
+from s3sftp.config.aws_access import AwsAccessOptions
 
 MAX_CONNECTIONS = 32
 """Connections of one process to each service; further requests wait for one."""

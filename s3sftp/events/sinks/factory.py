@@ -1,12 +1,10 @@
-"""Makes a sink from its options."""
+"""Makes a sink from its options. Imports a sink only if it is used: the libraries of AWS take memory."""
 
 from __future__ import annotations
 
 from s3sftp.events.sink import EventSink
-from s3sftp.events.sinks.aws.aws_sink import AwsSink, region_in
-from s3sftp.events.sinks.aws.formats import EventBridgeFormat, SnsFormat, SqsFormat
-from s3sftp.events.sinks.file_sink import FileSink
 from s3sftp.events.sinks.options import (
+    AwsSinkOptions,
     EventBridgeSinkOptions,
     FileSinkOptions,
     SinkOptions,
@@ -14,7 +12,6 @@ from s3sftp.events.sinks.options import (
     SqsSinkOptions,
     WebhookSinkOptions,
 )
-from s3sftp.events.sinks.webhook import WebhookSink
 
 
 def make_sink(name: str, options: SinkOptions) -> EventSink:
@@ -24,9 +21,22 @@ def make_sink(name: str, options: SinkOptions) -> EventSink:
     """
     match options:
         case FileSinkOptions():
+            from s3sftp.events.sinks.file_sink import FileSink
+
             return FileSink(name, options)
         case WebhookSinkOptions():
+            from s3sftp.events.sinks.webhook import WebhookSink
+
             return WebhookSink(name, options)
+        case AwsSinkOptions():
+            return _aws_sink(name, options)
+
+
+def _aws_sink(name: str, options: SqsSinkOptions | SnsSinkOptions | EventBridgeSinkOptions) -> EventSink:
+    from s3sftp.events.sinks.aws.aws_sink import AwsSink, region_in
+    from s3sftp.events.sinks.aws.formats import EventBridgeFormat, SnsFormat, SqsFormat
+
+    match options:
         case SqsSinkOptions():
             region = region_in(options.queue_url)
             return AwsSink(name, options, SqsFormat(options), region=region, in_order=options.is_fifo)

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from s3sftp.backends.s3.credentials.service_client import AwsAccessOptions
 from s3sftp.config import LocalPath, Options, PositiveDuration
 from s3sftp.config.addresses import is_exposed
+from s3sftp.config.aws_access import AwsAccessOptions
 from s3sftp.config.name_patterns import path_pattern_problem
 from s3sftp.events.cloud_event import EventKind
 

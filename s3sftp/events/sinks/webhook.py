@@ -100,7 +100,9 @@ class WebhookSink:
         except aiohttp.ClientSSLError as error:
             return DeliveryFailed(f"TLS failed: {error}")
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
-            return DeliveryFailed(f"its answer is not HTTP, or broken off: {error}")
+            # the whole text of a response error repeats the URL, whose query may be secret
+            said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+            return DeliveryFailed(f"its answer is not HTTP, or broken off: {' '.join(said.split())[:200]}")
         except (aiohttp.ClientError, OSError) as error:
             return DeliveryFailed(f"{type(error).__name__}: {error}")
 

@@ -15,10 +15,11 @@ import pytest
 from s3sftp.app.expected_files import ExpectedFiles
 from s3sftp.app.expected_marks import ExpectedMarks
 from s3sftp.auth import Account, Identity
+from s3sftp.auth.login_rules import LoginRules
 from s3sftp.backends import CompleteBackend, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
-from s3sftp.events import Committed, Renamed
+from s3sftp.events import Committed, EventHub, Renamed, Subscriber
 from s3sftp.events.cloud_event import CloudEvent
 from s3sftp.events.expect.options import ExpectOptions
 from s3sftp.events.expect.rules import ExpectedFile, ExpectRule
@@ -26,6 +27,7 @@ from s3sftp.fs import AccessRules, Mount
 from s3sftp.fs.rights import Right
 from s3sftp.telemetry.metrics import Metrics
 from tests.backends.s3.conftest import open_backend  # noqa: F401  a fixture
+from tests.events.faulty_subscribers import put, volume_with
 from tests.support.logs import capture_events
 from tests.support.parsed_metrics import of
 
@@ -54,7 +56,7 @@ class World:
         return ExpectedFiles(
             [ExpectRule.of("orders", ExpectOptions(**given))],
             lambda: self.accounts,
-            self.backend,
+            lambda: self.backend,
             ExpectedMarks(self.directory),
             announce or self._announce,
             self.metrics,
@@ -135,6 +137,15 @@ async def test_a_file_that_was_processed_and_removed_has_come(world: World) -> N
     assert await world.day_of() == []
 
 
+async def test_an_upload_through_the_server_is_seen(world: World) -> None:
+    process = world.process(user="alice", path="/orders-{date}.csv")
+    hub = EventHub(Subscriber(process.committed, name="expect"))
+    async with volume_with(hub, world.backend) as files:
+        await put(files, "/orders-2026-11-27.csv", b"1;2")
+        await hub.drain()
+    assert ExpectedMarks(world.directory).has_seen(ExpectedFile("orders", date(2026, 11, 27), "alice"))
+
+
 async def test_a_file_that_gets_its_name_by_a_rename_has_come(world: World) -> None:
     worker = world.process()
     place = Place((b"acme", b"x"))
@@ -213,7 +224,8 @@ async def test_while_the_storage_fails_nothing_is_announced_and_it_is_decided_la
     await process.look()
     world.now = AFTER
     with capture_events() as events:
-        await process.look()
+        for _ in range(3):
+            await process.look()
     assert world.announced == []
     assert [each["event"] for each in events] == ["expectation.unchecked"]
     backend.fails = False
@@ -240,6 +252,12 @@ async def test_a_user_of_no_configuration_is_told_once_and_never_announced(world
         assert await world.day_of(user="nobody") == []
     [told] = [each for each in events if each["event"] == "expectation.unchecked"]
     assert told["error"] == "no such user is in the configuration"
+
+
+async def test_nothing_is_expected_of_a_user_who_is_disabled(world: World) -> None:
+    identity = Identity("acme", "acme/", login_rules=LoginRules(disabled=True))
+    world.accounts = {"acme": Account(identity, None, ())}
+    assert await world.day_of() == []
 
 
 async def test_each_user_of_a_pattern_has_to_deliver(world: World) -> None:

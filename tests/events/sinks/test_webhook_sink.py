@@ -220,6 +220,22 @@ async def test_a_connection_that_is_closed_is_worth_another_attempt() -> None:
     assert isinstance(await outcome_of(breaks_off), DeliveryFailed)
 
 
+async def test_a_service_that_talks_no_http_is_told_without_the_secrets_of_the_url() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with sink_at(f"http://127.0.0.1:{port}/?token=hush") as sink:
+            [outcome] = await sink.deliver([sample()])
+    assert isinstance(outcome, DeliveryFailed)
+    assert str(outcome).startswith("its answer is not HTTP")
+    assert "hush" not in str(outcome)
+
+
 async def test_a_service_that_is_not_there_is_worth_another_attempt() -> None:
     async with sink_at(f"http://127.0.0.1:{free_port()}/") as sink:
         [outcome] = await sink.deliver([sample()])

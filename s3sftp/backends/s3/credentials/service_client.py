@@ -12,14 +12,13 @@ from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from botocore import exceptions as boto
-from pydantic import field_validator
 
 from s3sftp.backends.s3.credentials.botocore_session import own_session
 from s3sftp.backends.s3.credentials.endpoints import address_of, configured_endpoint
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed, source_failed
 from s3sftp.backends.s3.http.aiohttp_session import BoundedAiohttpSession
-from s3sftp.config import Options
-from s3sftp.config.addresses import is_exposed, service_address_problem
+from s3sftp.config.addresses import is_exposed
+from s3sftp.config.aws_access import AwsAccessOptions
 from s3sftp.errors import ConfigurationError
 
 REQUEST_FAILURES: Final = (boto.ClientError, boto.BotoCoreError, CredentialSourceFailed, OSError)
@@ -40,26 +39,6 @@ STALE_CREDENTIALS: Final = frozenset(
 )
 """The service refuses the server's credentials, which others may replace."""
 _CONNECT_SECONDS: Final = 5.0
-
-
-class AwsAccessOptions(Options):
-    """Where a service of AWS is, and who asks it."""
-
-    region: str | None = None
-    """Region of the service. Default: the region of the AWS environment."""
-    endpoint_url: str | None = None
-    """Address of the service, such as that of a VPC endpoint; `http://` only on this machine. Default: AWS.
-    """
-    profile: str | None = None
-    """Profile of the AWS configuration files that provides credentials and region. Default: the standard AWS
-    chain (environment, profile, web identity, container, instance)."""
-
-    @field_validator("endpoint_url")
-    @classmethod
-    def _endpoint_is_safe(cls, value: str | None) -> str | None:
-        if value is not None and (problem := service_address_problem(value)) is not None:
-            raise ValueError(problem)
-        return value
 
 
 @dataclass(frozen=True, slots=True)
