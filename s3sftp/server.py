@@ -27,6 +27,7 @@ from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.backends.router import backend_at
 from s3sftp.errors import ConfigurationError
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
+from s3sftp.events.announcements import SILENT, Announcer
 from s3sftp.events.dispatcher import EventDispatcher
 from s3sftp.events.options import EventsOptions
 from s3sftp.events.routes import SinkRule
@@ -142,6 +143,7 @@ class Server:
         self._sinks = tuple(sinks)
         self._event_delivery = event_delivery or EventsOptions()
         self._dispatcher: EventDispatcher | None = None
+        self._announcer = SILENT
         self._before_listening = before_listening
         self._connection_source = connection_source
         self._uploads = uploads
@@ -163,6 +165,11 @@ class Server:
     def port(self) -> int:
         """The TCP port that it listens on; 0 before the start, and if connections come from elsewhere."""
         return self._listener.port if self._listener else 0
+
+    @property
+    def announcer(self) -> Announcer:
+        """Announces to the sinks of `sinks`; to nobody while the server is not started."""
+        return self._announcer
 
     @property
     def connections(self) -> int:
@@ -237,6 +244,7 @@ class Server:
         if self._before_listening is not None:
             await self._before_listening(volume.backend)
         self._dispatcher = announce_in(volume, self._sinks, self._event_delivery, self.metrics)
+        self._announcer = volume.announcer
         listener = Listener(
             self._listen,
             self._ssh,

@@ -6,6 +6,7 @@ import re
 import sys
 import types
 import typing
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -95,6 +96,8 @@ def _tables(title: str, option: str, field: FieldInfo, above: type[Options]) -> 
 
     Options that are those of the table above are only named.
     """
+    if types_of := _groups_by_type(field.annotation):
+        return _typed_tables(f"{title}.{option}.NAME", types_of)
     group = _group_of(field.annotation)
     if group is None or group is field.annotation:  # one table, whose options another section has
         return ""
@@ -104,8 +107,27 @@ def _tables(title: str, option: str, field: FieldInfo, above: type[Options]) -> 
     same = [f"`{name}`" for name, each in fields if each.description in known]
     rows = [(name, each, "") for name, each in fields if each.description not in known]
     also = f"It has the options {', '.join(same[:-1])} and {same[-1]} of `[{title}]`" if same else ""
+    if not same:
+        return f"\n### `[{title}.{option}.NAME]`\n\n{about}\n\n{_table(rows)}"
     table = f", and:\n\n{_table(rows)}" if rows else ".\n"
     return f'\n### `[{title}.{option}."/PATH"]`\n\n{about}\n\n{also}{table}'
+
+
+def _typed_tables(title: str, groups: Sequence[type[Options]]) -> str:
+    """The sections of tables whose `type` decides which other options they have."""
+    shared = set.intersection(*(set(group.model_fields) for group in groups)) - {"type"}
+    first = groups[0].model_fields
+    names = ", ".join(f"`{typing.get_args(group.model_fields['type'].annotation)[0]}`" for group in groups)
+    parts = [
+        f"\n### `[{title}]`\n\nThe `type` of a table decides which other options it has: {names}. All types have:\n\n",
+        _table([(name, first[name], "") for name in first if name in shared]),
+    ]
+    for group in groups:
+        (kind,) = typing.get_args(group.model_fields["type"].annotation)
+        about = " ".join((group.__doc__ or "").split())
+        own = [(name, each, "") for name, each in group.model_fields.items() if name not in {*shared, "type"}]
+        parts.append(f'\n#### `type = "{kind}"`\n\n{about}\n\n{_table(own)}')
+    return "".join(parts)
 
 
 def _table(rows: list[tuple[str, FieldInfo, str]]) -> str:
@@ -116,6 +138,17 @@ def _table(rows: list[tuple[str, FieldInfo, str]]) -> str:
         cells = (f"`{name}`", about, kind, _default(field), f"`{variable}`" if variable else "only in files")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _groups_by_type(annotation: Any) -> list[type[Options]]:
+    """The groups of a `dict[str, A | B]` whose tables say by `type` which of them they are; else none."""
+    if typing.get_origin(annotation) is not dict:
+        return []
+    value = typing.get_args(annotation)[1]
+    if typing.get_origin(value) is typing.Annotated:
+        value = typing.get_args(value)[0]
+    groups = [each for each in typing.get_args(value) if isinstance(each, type) and issubclass(each, Options)]
+    return groups if len(groups) > 1 else []
 
 
 def _group_of(annotation: Any) -> type[Options] | None:
@@ -151,6 +184,8 @@ def _kind(annotation: Any) -> str:
         return f"list of {_kind(arguments[0])}s"
     if origin is dict and (arguments[1] is Any or _group_of(arguments[1]) is not None):
         return "table"
+    if _groups_by_type(annotation):
+        return "tables"
     if origin in (dict,) or (origin is not None and "Mapping" in str(origin)):
         return f"table of {_kind(arguments[1])}s"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -12,6 +12,8 @@ from s3sftp import __version__
 from s3sftp.admin import HealthFacts
 from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
 from s3sftp.app.event_sinks import make_sinks
+from s3sftp.app.expected_files import ExpectedFiles
+from s3sftp.app.expected_marks import ExpectedMarks
 from s3sftp.app.health import (
     aws_users_trouble,
     current_phase,
@@ -30,6 +32,9 @@ from s3sftp.app.user_sources import start_sources
 from s3sftp.app.worker_memory import WorkerMemory
 from s3sftp.auth import Accounts, Authenticator, ConfiguredUsers, Defender, Identity, Limits
 from s3sftp.backends import Backend, CompleteBackend
+from s3sftp.events import Subscriber
+from s3sftp.events.cloud_event import CloudEvent
+from s3sftp.events.expect.rules import ExpectRule
 from s3sftp.fs import SharedQuotaCounts
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.runtime.shutdown import ShutdownRequests
@@ -106,6 +111,7 @@ class Application:
                 quotas = SharedQuotaCounts(context.memory.quotas)
             self._given = make_storages(options, self.metrics, self._shared)
             sources = await start_sources(options, users, self.metrics, started)
+            expected = self._expected_files(users)
             self._server = Server(
                 backend=self._given[""],
                 storages={name: self._given[name] for name in options.storages},
@@ -131,6 +137,8 @@ class Application:
                 quotas=quotas,
                 limits_of=self._limits_of,
                 metrics=self.metrics,
+                on_committed=Subscriber(expected.committed, "expect-committed") if expected else (),
+                on_renamed=Subscriber(expected.renamed, "expect-renamed") if expected else (),
                 sinks=make_sinks(options.events),
                 event_delivery=options.events,
             )
@@ -140,6 +148,9 @@ class Application:
                 self._set_server_metrics(self._server)
             started.push_async_callback(self._server.stop)
             await self._server.start()
+            if expected is not None:
+                expected.start()
+                started.push_async_callback(expected.stop)
             self._cleanup = started.pop_all()
         # with several workers each reports that it is ready, and the supervisor reports the server's start
         _log.info(
@@ -147,6 +158,26 @@ class Application:
             version=__version__,
             backend=options.backend,
             users=len(self._accounts),
+        )
+
+    def _expected_files(self, users: ConfiguredUsers) -> ExpectedFiles | None:
+        """What watches for files that partners should deliver; None if there are no rules for that."""
+        options = self._options
+
+        async def announce(event: CloudEvent) -> None:
+            if self._server is not None:
+                await self._server.announcer.tell_for_good(event)
+
+        if not options.events.expect:
+            return None
+        return ExpectedFiles(
+            [ExpectRule.of(name, rule) for name, rule in options.events.expect.items()],
+            lambda: users.accounts,
+            lambda: self._storage,
+            ExpectedMarks(options.server.state_dir),
+            announce,
+            self.metrics,
+            options.events.source,
         )
 
     def _set_server_metrics(self, server: Server) -> None:

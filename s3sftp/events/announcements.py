@@ -236,12 +236,14 @@ class Announcer:
         kind = EventKind.LOGIN_SUCCEEDED if succeeded else EventKind.LOGIN_FAILED
         self.tell(kind, Session(user, peer), **facts)
 
-    def tell_event(self, kind: EventKind, subject: str, data: Mapping[str, Any], path: str | None) -> None:
-        """Announce what no session has done, such as a missing file."""
-        if self._dispatcher is None or not (names := self.routes.of(kind, path)):
-            return
-        event = CloudEvent(uuid.uuid4().hex, kind, self._source, subject, time.time(), dict(data))
-        self._dispatcher.told(event, names)
+    async def tell_for_good(self, event: CloudEvent) -> None:
+        """Announce what nobody will announce again, such as a file that is missing. It is in the outbox when
+        this returns.
+
+        Raises StorageError: if it cannot be kept there.
+        """
+        if self._dispatcher is not None:
+            await self._dispatcher.told_for_good(event, self.routes.of(event.kind, event.subject))
 
     def _change(
         self, told: Iterable[tuple[EventKind, str, Mapping[str, Any], SinkNames]], session: Session

@@ -94,6 +94,18 @@ class EventDispatcher:
         for name in names:
             self.queues[name].put(WaitingEvent(event))
 
+    async def told_for_good(self, event: CloudEvent, names: Iterable[str]) -> None:
+        """Deliver an event of what nobody will tell again: it is in the outbox when this returns.
+
+        Raises StorageError: if it cannot be kept there, or not for each sink.
+        """
+        for name in names:
+            waiting = WaitingEvent(event, is_being_kept=True)
+            waiting.key = await self.own.keep(name, WaitingEntry(event, 0, ""))
+            self._metrics.count(self.queues[name].rule, event.kind, "kept")
+            self.backlog.holds(waiting.key)
+            self.queues[name].put(waiting)
+
     def synchronous(self, names: Iterable[str]) -> set[str]:
         """Those of the sinks for which a client's answer waits."""
         return {name for name in names if self.queues[name].rule.synchronous}

@@ -9,26 +9,28 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from s3sftp.config import Options, PositiveDuration
+from s3sftp.events.expect.options import ExpectOptions
 from s3sftp.events.sinks import SinkOptions
 
 
-def _usable_sink_name(name: str) -> str:
+def _usable_name(name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name):
-        raise ValueError(
-            "the name of a sink should be 1 to 40 lower-case letters, digits, '-' or '_', a letter first"
-        )
+        raise ValueError("the name should be 1 to 40 lower-case letters, digits, '-' or '_', a letter first")
     return name
 
 
-SinkName = Annotated[str, AfterValidator(_usable_sink_name)]
+TableName = Annotated[str, AfterValidator(_usable_name)]
 
 
 class EventsOptions(Options):
     """Events for other systems: which server they come from, and how they wait until a sink accepts them. See
     event-delivery.md."""
 
-    sinks: dict[SinkName, SinkOptions] = Field(default_factory=dict)
+    sinks: dict[TableName, SinkOptions] = Field(default_factory=dict)
     """The systems that receive events, by names that logs have. Without any, nothing is announced."""
+    expect: dict[TableName, ExpectOptions] = Field(default_factory=dict)
+    """Files that partners should have delivered by a time of day, by names that logs have. One that has not
+    come is the event `file.missing`, a line of the log and a metric."""
     source: str = Field(default="urn:s3sftp", min_length=1, max_length=500, pattern=r"^[!-~]+$")
     """The `source` of all events, a URI reference: which server they come from. Receivers drop a second event
     with the same `source` and `id`. All replicas of a server should have the same."""

@@ -136,7 +136,8 @@ class SharedQuotas(QuotaCounters):
     async def turn(self) -> None:
         """Do what is due at all places once."""
         for at in list(self._places.values()):
-            if at.share is None and at.is_quiet and not at.attempts and not at.counts:
+            is_done = at.share is None and at.is_quiet and not at.attempts and not at.counts
+            if is_done and not self._table.is_down:  # else somebody has to find out when it answers again
                 continue
             if not await self._table.answers(partial(self._turn, at)):
                 return
