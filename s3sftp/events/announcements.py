@@ -236,12 +236,12 @@ class Announcer:
         kind = EventKind.LOGIN_SUCCEEDED if succeeded else EventKind.LOGIN_FAILED
         self.tell(kind, Session(user, peer), **facts)
 
-    def tell_event(self, kind: EventKind, subject: str, data: Mapping[str, Any], path: str | None) -> None:
-        """Announce what no session has done, such as a missing file."""
-        if self._dispatcher is None or not (names := self.routes.of(kind, path)):
-            return
-        event = CloudEvent(uuid.uuid4().hex, kind, self._source, subject, time.time(), dict(data))
-        self._dispatcher.told(event, names)
+    async def announce(self, event: CloudEvent) -> None:
+        """Announce an event that no session has caused, such as a missing file."""
+        path = event.data.get("path")
+        names = self.routes.of(event.kind, path if isinstance(path, str) else None)
+        if self._dispatcher is not None and names:
+            self._dispatcher.told(event, names)
 
     def _change(
         self, told: Iterable[tuple[EventKind, str, Mapping[str, Any], SinkNames]], session: Session
