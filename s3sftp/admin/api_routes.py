@@ -17,7 +17,7 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 
 @dataclass(frozen=True)
-class Route:
+class ApiRoute:
     """One call."""
 
     method: Method
@@ -67,18 +67,18 @@ _API = "/api/v1"
 _NO_SESSION = "no session with this id is open"
 _NO_USER = "the configuration has no such user"
 
-ROUTES: tuple[Route, ...] = (
-    Route(
+ROUTES: tuple[ApiRoute, ...] = (
+    ApiRoute(
         "GET", f"{_API}/server", "server", "The server's state, dependencies and load.", models.ServerStatus
     ),
-    Route("GET", f"{_API}/version", "version", "The version.", models.VersionView),
-    Route(
+    ApiRoute("GET", f"{_API}/version", "version", "The version.", models.VersionView),
+    ApiRoute(
         "GET", f"{_API}/config", "config", "The options in force, without secrets.", models.ConfigurationView
     ),
-    Route(
+    ApiRoute(
         "GET", f"{_API}/sessions", "sessions", "The open sessions.", models.SessionPage, models.SessionsQuery
     ),
-    Route(
+    ApiRoute(
         "GET",
         f"{_API}/sessions/{{id}}",
         "session",
@@ -86,7 +86,7 @@ ROUTES: tuple[Route, ...] = (
         models.SftpSessionEntry,
         not_found=_NO_SESSION,
     ),
-    Route(
+    ApiRoute(
         "DELETE",
         f"{_API}/sessions/{{id}}",
         "disconnect",
@@ -95,7 +95,7 @@ ROUTES: tuple[Route, ...] = (
         status=202,
         not_found=_NO_SESSION,
     ),
-    Route(
+    ApiRoute(
         "GET",
         f"{_API}/transfers",
         "transfers",
@@ -103,8 +103,8 @@ ROUTES: tuple[Route, ...] = (
         models.TransferList,
         models.TransfersQuery,
     ),
-    Route("GET", f"{_API}/users", "users", "The users of the configuration.", models.UserList),
-    Route(
+    ApiRoute("GET", f"{_API}/users", "users", "The users of the configuration.", models.UserList),
+    ApiRoute(
         "GET",
         f"{_API}/users/{{name}}",
         "user",
@@ -112,7 +112,7 @@ ROUTES: tuple[Route, ...] = (
         models.UserDetail,
         not_found=_NO_USER,
     ),
-    Route(
+    ApiRoute(
         "POST",
         f"{_API}/users/{{name}}/dry-run",
         "dry_run",
@@ -121,8 +121,8 @@ ROUTES: tuple[Route, ...] = (
         body=models.DryRunRequest,
         reads=True,
     ),
-    Route("GET", f"{_API}/bans", "bans", "The bans in force, those of replicas included.", models.BanList),
-    Route(
+    ApiRoute("GET", f"{_API}/bans", "bans", "The bans in force, those of replicas included.", models.BanList),
+    ApiRoute(
         "DELETE",
         f"{_API}/bans/{{id}}",
         "lift_ban",
@@ -130,7 +130,7 @@ ROUTES: tuple[Route, ...] = (
         models.BanLifted,
         not_found="no such source is banned",
     ),
-    Route(
+    ApiRoute(
         "GET",
         f"{_API}/logins/failed",
         "failed_logins",
@@ -138,8 +138,8 @@ ROUTES: tuple[Route, ...] = (
         models.FailedLoginList,
         models.LimitQuery,
     ),
-    Route("GET", f"{_API}/costs", "costs", "What each user has moved and caused today.", models.CostList),
-    Route(
+    ApiRoute("GET", f"{_API}/costs", "costs", "What each user has moved and caused today.", models.CostList),
+    ApiRoute(
         "GET",
         f"{_API}/series",
         "series",
@@ -147,7 +147,7 @@ ROUTES: tuple[Route, ...] = (
         models.Series,
         models.SeriesQuery,
     ),
-    Route(
+    ApiRoute(
         "POST",
         f"{_API}/drain",
         "drain",
@@ -155,8 +155,8 @@ ROUTES: tuple[Route, ...] = (
         models.Accepted,
         status=202,
     ),
-    Route("GET", f"{_API}/log-level", "log_level", "The level of the log.", models.LogLevel),
-    Route(
+    ApiRoute("GET", f"{_API}/log-level", "log_level", "The level of the log.", models.LogLevel),
+    ApiRoute(
         "PUT",
         f"{_API}/log-level",
         "set_log_level",
@@ -164,14 +164,14 @@ ROUTES: tuple[Route, ...] = (
         models.LogLevel,
         body=models.LogLevelRequest,
     ),
-    Route(
+    ApiRoute(
         "DELETE",
         f"{_API}/log-level",
         "reset_log_level",
         "Return to the configured level of the log.",
         models.LogLevel,
     ),
-    Route("GET", "/openapi.json", "openapi", "This document.", None),
+    ApiRoute("GET", "/openapi.json", "openapi", "This document.", None),
 )
 
 
@@ -179,7 +179,7 @@ ROUTES: tuple[Route, ...] = (
 class ApiCall:
     """A request that has been parsed."""
 
-    route: Route
+    route: ApiRoute
     parameters: dict[str, str]
     query: Any = None
     """An instance of the route's `query`."""
@@ -192,7 +192,7 @@ def allowed_methods(raw_path: str) -> list[Method]:
     return [route.method for route in ROUTES if route.match(raw_path) is not None]
 
 
-def find_route(method: str, raw_path: str) -> tuple[Route, dict[str, str]] | None:
+def find_route(method: str, raw_path: str) -> tuple[ApiRoute, dict[str, str]] | None:
     """The route of a request, and the parameters in its path."""
     for route in ROUTES:
         if route.method == method and (parameters := route.match(raw_path)) is not None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from s3sftp.admin.api_access import ApiAccess, ApiCaller
 from s3sftp.admin.api_problems import ApiRefusal
-from s3sftp.admin.api_routes import ApiCall, Route, allowed_methods, find_route
+from s3sftp.admin.api_routes import ApiCall, ApiRoute, allowed_methods, find_route
 from s3sftp.admin.openapi import openapi_document
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.logs import printable
@@ -80,7 +80,7 @@ class ApiService:
             )
         return response
 
-    async def _done(self, request: BaseRequest, route: Route, parameters: dict[str, str]) -> Response:
+    async def _done(self, request: BaseRequest, route: ApiRoute, parameters: dict[str, str]) -> Response:
         try:
             query = _query(request, route)
             body = await _body(request, route)
@@ -92,7 +92,7 @@ class ApiService:
         return _json(answer.model_dump_json(by_alias=True), route.status)
 
 
-def _route(request: BaseRequest) -> tuple[Route, dict[str, str]]:
+def _route(request: BaseRequest) -> tuple[ApiRoute, dict[str, str]]:
     path = request.rel_url.raw_path
     found = find_route(request.method, path)
     if found is not None:
@@ -104,7 +104,7 @@ def _route(request: BaseRequest) -> tuple[Route, dict[str, str]]:
     raise ApiRefusal(HTTPStatus.NOT_FOUND, "there is no such call: /openapi.json lists them")
 
 
-def _query(request: BaseRequest, route: Route) -> BaseModel | None:
+def _query(request: BaseRequest, route: ApiRoute) -> BaseModel | None:
     given = request.rel_url.query
     if route.query is None:
         if given:
@@ -118,7 +118,7 @@ def _query(request: BaseRequest, route: Route) -> BaseModel | None:
         raise _invalid(error) from None
 
 
-async def _body(request: BaseRequest, route: Route) -> BaseModel | None:
+async def _body(request: BaseRequest, route: ApiRoute) -> BaseModel | None:
     if route.body is None:
         return None
     if request.content_type != _JSON:

@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from s3sftp import __version__
 from s3sftp.admin.api_models import Problem
-from s3sftp.admin.api_routes import ROUTES, Route
+from s3sftp.admin.api_routes import ROUTES, ApiRoute
 
 _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
@@ -64,7 +64,7 @@ def openapi_document() -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: ApiRoute) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.call,
         "summary": route.summary,
@@ -77,7 +77,7 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _answer(route: Route) -> dict[str, Any]:
+def _answer(route: ApiRoute) -> dict[str, Any]:
     schema = {"$ref": _REFERENCE.format(model=route.answer.__name__)} if route.answer else {"type": "object"}
     return {
         "description": HTTPStatus(route.status).phrase,
@@ -85,7 +85,7 @@ def _answer(route: Route) -> dict[str, Any]:
     }
 
 
-def _problems(route: Route) -> dict[str, Any]:
+def _problems(route: ApiRoute) -> dict[str, Any]:
     known = dict(_ALWAYS)
     if route.not_found:
         known[404] = route.not_found
@@ -102,7 +102,7 @@ def _problems(route: Route) -> dict[str, Any]:
     }
 
 
-def _in_path(route: Route) -> list[dict[str, Any]]:
+def _in_path(route: ApiRoute) -> list[dict[str, Any]]:
     schema = {"type": "string", "minLength": 1}
     return [{"name": name, "in": "path", "required": True, "schema": schema} for name in route.parameters]
 

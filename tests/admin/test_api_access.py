@@ -15,7 +15,7 @@ import pytest
 
 from s3sftp.admin import AdminOptions, HealthReport
 from s3sftp.admin.api_models import Accepted, VersionView
-from s3sftp.admin.api_routes import ROUTES, ApiCall, Route
+from s3sftp.admin.api_routes import ROUTES, ApiCall, ApiRoute
 from s3sftp.admin.http_service import admin_port
 from s3sftp.config import Options
 from testbed.certificates import Authority
@@ -48,13 +48,13 @@ async def served(tmp_path: Path, **options: Any) -> AsyncIterator[tuple[int, Not
         yield port, calls
 
 
-def path_of(route: Route) -> str:
+def path_of(route: ApiRoute) -> str:
     for name in route.parameters:
         assert name in ("id", "name")
     return route.path.replace("{id}", "a").replace("{name}", "a")
 
 
-async def call(port: int, route: Route, **headers: str) -> AdminResponse:
+async def call(port: int, route: ApiRoute, **headers: str) -> AdminResponse:
     body = None
     if route.body is not None:
         body = json.dumps({"level": "info"} if "log-level" in route.path else {})

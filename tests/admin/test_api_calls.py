@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from s3sftp.app import control_socket
 from testbed.s3_store import Store
 from tests.admin.admin_client import admin_port_of, ask
 from tests.admin.admin_servers import connect, serving
@@ -175,8 +174,8 @@ async def test_bans_are_listed_and_lifted_by_their_id(
 ) -> None:
     async with operated(tmp_path, store, bucket, workers, auth={"ban_failures": 5}) as (server, api):
         for address in ("198.51.100.7", "2001:db8::1"):
-            command = ["bans", "add", address, "--for", "1h", "--config", str(server.config_file)]
-            await _s3sftp(*command)
+            added = {"command": "bans.add", "address": address, "seconds": 3600}
+            await asyncio.to_thread(control_socket.ask, server.directory / "state", added)
         items = {item["source"]: item for item in (await api.get("/bans"))["items"]}
         assert {"198.51.100.7", "2001:db8::/64"} == set(items)
         for item in items.values():
@@ -184,11 +183,6 @@ async def test_bans_are_listed_and_lifted_by_their_id(
             assert lifted.json == {"lifted": True, "warning": None}
             assert (await api.call("DELETE", f"/api/v1/bans/{item['id']}")).status == 404
         assert (await api.get("/bans"))["items"] == []
-
-
-async def _s3sftp(*arguments: str) -> None:
-    command = [sys.executable, "-m", "s3sftp", *arguments]
-    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
 
 
 @asynccontextmanager
