@@ -119,7 +119,8 @@ def _typed_tables(title: str, groups: Sequence[type[Options]]) -> str:
     first = groups[0].model_fields
     names = ", ".join(f"`{typing.get_args(group.model_fields['type'].annotation)[0]}`" for group in groups)
     parts = [
-        f"\n### `[{title}]`\n\nThe `type` of a table decides which other options it has: {names}. All types have:\n\n",
+        f"\n### `[{title}]`\n\nThe `type` of a table decides which other options it has: {names}. ",
+        "All types have:\n\n",
         _table([(name, first[name], "") for name in first if name in shared]),
     ]
     for group in groups:
