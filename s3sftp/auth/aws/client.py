@@ -12,7 +12,7 @@ from s3sftp.auth.sources.asking import SourceFailed, ask_repeatedly
 from s3sftp.backends.s3.credentials.service_client import (
     REQUEST_FAILURES,
     STALE_CREDENTIALS,
-    ServiceClient,
+    AwsServiceClient,
     code_of,
 )
 
@@ -43,12 +43,12 @@ class AwsClient:
         count: Callable[[str], None],
         section: str = "",
     ) -> None:
-        """`service`, `group` and `section` are those of `ServiceClient`. `count` is called with the result of
+        """`service`, `group` and `section` are those of `AwsServiceClient`. `count` is called with the result of
         every request."""
         self._options = options
         self._count = count
         self._limit = options.timeout
-        self._client = ServiceClient(
+        self._client = AwsServiceClient(
             service, group, options, limit=self._limit, most_connections=MAX_CONNECTIONS, section=section
         )
 
@@ -58,7 +58,7 @@ class AwsClient:
         return self._client.address
 
     async def start(self) -> None:
-        """As `ServiceClient.start`."""
+        """As `AwsServiceClient.start`."""
         await self._client.start()
 
     async def close(self) -> None:

@@ -22,7 +22,7 @@ from s3sftp.config.aws_access import AwsAccessOptions
 from s3sftp.errors import ConfigurationError
 
 REQUEST_FAILURES: Final = (boto.ClientError, boto.BotoCoreError, CredentialSourceFailed, OSError)
-"""What `ServiceClient.call` raises if the service refuses a request or gives no answer."""
+"""What `AwsServiceClient.call` raises if the service refuses a request or gives no answer."""
 DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError"})
 STALE_CREDENTIALS: Final = frozenset(
     {
@@ -54,7 +54,7 @@ class _Access:
     allow_plain_http: bool = False
 
 
-class ServiceClient:
+class AwsServiceClient:
     """The connections to one service. Make it on the event loop that uses it."""
 
     def __init__(

@@ -17,7 +17,7 @@ from s3sftp.backends.s3.credentials.service_client import (
     DENIED,
     REQUEST_FAILURES,
     STALE_CREDENTIALS,
-    ServiceClient,
+    AwsServiceClient,
     code_of,
     error_of,
 )
@@ -51,7 +51,7 @@ class AwsSink:
         self._form = form
         self._limit = options.time_limit.total_seconds()
         access = options if options.region else options.model_copy(update={"region": region})
-        self._client = ServiceClient(
+        self._client = AwsServiceClient(
             form.service,
             f"events.sinks.{name}",
             access,
