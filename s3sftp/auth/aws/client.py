@@ -43,8 +43,8 @@ class AwsClient:
         count: Callable[[str], None],
         section: str = "",
     ) -> None:
-        """`service`, `group` and `section` are those of `AwsServiceClient`. `count` is called with the result of
-        every request."""
+        """`service`, `group` and `section` are those of `AwsServiceClient`. `count` is called with the
+        result of every request."""
         self._options = options
         self._count = count
         self._limit = options.timeout
