@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
@@ -15,6 +14,7 @@ import click
 
 from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.cli.error_messages import print_error
+from s3sftp.cli.event_loop import run
 from s3sftp.telemetry.logs import printable
 
 _CONFIG = click.option(
@@ -39,7 +39,7 @@ def list_events(config_file: Path | None, as_json: bool) -> None:
 
     It reads each of them: a request to S3 each. Exit status 0, also if there are none.
     """
-    asyncio.run(_list(config_file, as_json))
+    run(_list(config_file, as_json))
 
 
 @events.command()
@@ -54,7 +54,7 @@ def replay(config_file: Path | None, ids: tuple[str, ...], everything: bool) -> 
     """
     if bool(ids) == everything:
         raise click.UsageError("say which events: --id ID, or --all")
-    missing = asyncio.run(_replay(config_file, None if everything else frozenset(ids)))
+    missing = run(_replay(config_file, None if everything else frozenset(ids)))
     for each in sorted(missing):
         print_error(f"s3sftp: no refused event has the id {each}")
     sys.exit(1 if missing else 0)

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth import UserOptions
 from s3sftp.cli import main
+from s3sftp.events.cloud_event import EventKind
 from tests.docs.log_events import GRAMMAR, log_events
 
 ROOT = Path(__file__).parents[2]
@@ -126,8 +127,8 @@ def problem_of_command(line: str) -> str | None:
 
 
 def is_event(name: str) -> bool:
-    """Whether it is a log event of the package."""
-    return name in log_events()
+    """Whether it is a log event of the package, or a kind of the events for other systems."""
+    return name in log_events() or name in set(EventKind)
 
 
 def may_be_event(span: str) -> bool:

@@ -30,7 +30,8 @@ def values() -> st.SearchStrategy[Object]:
 def named_elsewhere(chosen: Object) -> frozenset[str]:
     """Secrets that the values name and others make."""
     return frozenset(
-        chosen.get(group, {}).get("existingSecret", "") for group in ("users", "hostKeys", "credentials")
+        chosen.get(group, {}).get("existingSecret", "")
+        for group in ("users", "hostKeys", "credentials", "adminTokens")
     )
 
 

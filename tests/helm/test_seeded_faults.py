@@ -19,8 +19,8 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     ),
     "a probe of a port that nobody opens": (
         "templates/deployment.yaml",
-        "httpGet: {path: /readyz, port: admin}",
-        "httpGet: {path: /readyz, port: health}",
+        "httpGet: {path: /readyz, port: admin{{ $scheme }}}",
+        "httpGet: {path: /readyz, port: health{{ $scheme }}}",
         "port health is not opened",
     ),
     "a mount of no volume": (
