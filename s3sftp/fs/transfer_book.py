@@ -113,8 +113,10 @@ class DaySummary:
 class TransferBook:
     """The transfers of one process."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """`clock`: seconds since the epoch."""
+    def __init__(self, clock: Callable[[], float] = time.time, *, is_pretended: bool = False) -> None:
+        """`clock`: seconds since the epoch. `is_pretended`: its transfers are only tried, so nobody else
+        learns of them: neither logs nor traces, metrics nor other systems."""
+        self.is_pretended = is_pretended
         self._clock = clock
         self._live: dict[str, LiveTransfer] = {}
         self._recent: deque[TransferSummary] = deque(maxlen=MAX_RECENT)
