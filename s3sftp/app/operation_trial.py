@@ -30,6 +30,8 @@ from s3sftp.errors import StorageError
 from s3sftp.fs import FileOptions, FileSystem, NewAttributes, OpenStorage, VirtualPath, WriteMode
 from s3sftp.fs.transfer_book import TransferBook
 
+UNAVAILABLE = "unavailable"
+"""The only key of a process's answer to a dry run that it has not done; the value says why."""
 _UNREACHABLE = (errors.StorageFailure, errors.TimedOut, errors.Busy)
 
 
