@@ -53,7 +53,7 @@ class WholeServer:
     metrics: Metrics
     phase: Callable[[], Phase]
     stop: Callable[[], None]
-    """Has the server stop as after SIGTERM."""
+    """Has the server stop as after a first SIGTERM."""
     ready: Callable[[], Awaitable[HealthReport]] | None = None
     known: Callable[[], HealthReport] | None = None
     """The report on readiness without a probe, as if the server were neither starting nor stopping."""
@@ -107,6 +107,8 @@ class AdminApi:
     async def _drain(self, _call: ApiCall) -> models.Accepted:
         if self._is_stopping or self.server.phase() is Phase.DRAINING:  # again would cut transfers off
             return models.Accepted(detail="the server is stopping already")
+        if self.server.phase() is Phase.STARTING:
+            raise _unavailable("the server does not accept connections yet")
         self._is_stopping = True
         self.server.stop()
         return models.Accepted(detail="running transfers may finish, then the server ends")
