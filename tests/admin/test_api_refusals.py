@@ -1,15 +1,17 @@
-"""Draining by the API and stopping by signals are one request, once the server runs."""
+"""Calls that are refused at once, and draining: it and a signal to stop are one request."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
 import pytest
 
 from s3sftp.admin import Phase
+from s3sftp.admin.api_models import DryRunRequest
 from s3sftp.admin.api_problems import ApiRefusal
 from s3sftp.admin.api_routes import ApiCall, find_route
 from s3sftp.app.admin_api import AdminApi, WholeServer
@@ -19,17 +21,30 @@ from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.telemetry.metrics import Metrics
 
 
-async def test_a_server_that_starts_is_not_drained() -> None:
-    phase, stopped = [Phase.STARTING], []
-    server = WholeServer(
+def whole_server(phase: Callable[[], Phase], stop: Callable[[], None]) -> WholeServer:
+    return WholeServer(
         ServerOptions.model_validate({"backend": "memory"}),
         1,
         OnlyProcess(cast("Any", None)),
         dict,
         Metrics(),
-        lambda: phase[0],
-        lambda: stopped.append(True),
+        phase,
+        stop,
     )
+
+
+async def test_a_dry_run_for_a_name_that_no_client_can_give_is_refused() -> None:
+    found = find_route("POST", "/api/v1/users/%ff/dry-run")
+    assert found is not None
+    api = AdminApi(whole_server(lambda: Phase.SERVING, lambda: None))
+    with pytest.raises(ApiRefusal) as refused:
+        await api.do(ApiCall(*found, body=DryRunRequest()))
+    assert (refused.value.status, "\\xff" in refused.value.problem.detail) == (422, True)
+
+
+async def test_a_server_that_starts_is_not_drained() -> None:
+    phase, stopped = [Phase.STARTING], []
+    server = whole_server(lambda: phase[0], lambda: stopped.append(True))
     found = find_route("POST", "/api/v1/drain")
     assert found is not None
     api, call = AdminApi(server), ApiCall(*found)
