@@ -95,7 +95,7 @@ def schema() -> Schema:
             files=listed(FILE_NAME, minItems=1, uniqueItems=True),
         ),
         credentials=strict(existingSecret=NAME),
-        adminTokens=strict(existingSecret=NAME),
+        adminTokens=strict(existingSecret=NAME, allowPlainHttp=BOOLEAN),
         checkSecrets=BOOLEAN,
         serviceAccount=strict(
             create=BOOLEAN,

@@ -69,13 +69,16 @@ class TokenFile:
         self._tokens: Sequence[ApiToken] = ()
         self._seen: tuple[int, int, int] | None = None
         self._looked: float | None = None
+        self._problem = ""
+        self._looking = asyncio.Lock()
 
     async def tokens(self) -> Sequence[ApiToken]:
-        """The tokens; none while the file cannot be used, which the log says once."""
-        now = self._clock()
-        if self._looked is None or now - self._looked >= _LOOK_SECONDS:
-            self._looked = now
-            await asyncio.to_thread(self._look)
+        """The tokens; none while the file cannot be used, of which the log says each reason once."""
+        async with self._looking:  # nobody is judged by tokens that have not been read yet
+            now = self._clock()
+            if self._looked is None or now - self._looked >= _LOOK_SECONDS:
+                await asyncio.to_thread(self._look)
+                self._looked = now
         return self._tokens
 
     def _look(self) -> None:
@@ -83,15 +86,19 @@ class TokenFile:
             found = self._file.stat()
             seen = (found.st_mtime_ns, found.st_ino, found.st_size)
         except OSError:
-            seen = (0, 0, 0)
-        if seen == self._seen:
+            seen = None
+        if seen is not None and seen == self._seen:
             return
-        self._seen = seen
         try:
             self._tokens = read_tokens(self._file)
         except BadTokens as problem:
             self._tokens = ()  # a token that was taken back must not go on because of a typing error
-            _log.error("admin.tokens_unusable", file=str(self._file), problem=str(problem))
+            self._seen = None  # the file may be good although it does not change: it is read again
+            if str(problem) != self._problem:
+                self._problem = str(problem)
+                _log.error("admin.tokens_unusable", file=str(self._file), problem=self._problem)
+        else:
+            self._seen, self._problem = seen, ""
 
 
 class ApiAccess:
@@ -133,7 +140,7 @@ class ApiAccess:
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "the Host header has a name that is not this server's: add it to admin.allowed_hosts",
             )
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _host_of(origin) != host.lower():
             raise ApiRefusal(HTTPStatus.FORBIDDEN, "a page of another site has sent this request")
 
     def _is_own(self, host: str) -> bool:
@@ -159,6 +166,14 @@ class ApiAccess:
         return ApiRefusal(
             HTTPStatus.UNAUTHORIZED, _UNAUTHORIZED, {"WWW-Authenticate": 'Bearer realm="s3sftp"'}
         )
+
+
+def _host_of(origin: str) -> str:
+    """The host and the port of an Origin header; empty if it has none, or is no URL."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _subject(certificate: Mapping[str, Any]) -> str:

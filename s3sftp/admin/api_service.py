@@ -7,7 +7,8 @@ request ─► Host, Origin ─► token or certificate ─► route ─► quer
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -50,8 +51,9 @@ class ApiService:
         """Whether a path is the API's."""
         return path.startswith(_PREFIXES)
 
-    async def answer(self, request: BaseRequest) -> Response:
-        """Answer a request. A caller who is known may send another one on the same connection.
+    async def answer(self, request: BaseRequest, known: Callable[[], None] = lambda: None) -> Response:
+        """Answer a request. A caller who is known may send another one on the same connection. Calls `known`
+        as soon as it is.
 
         Raises Exception: if there is a fault in the server.
         """
@@ -62,22 +64,29 @@ class ApiService:
             caller = await self._access.caller(
                 request.headers.get("Authorization"), source, _certificate(request)
             )
+            known()
             route, parameters = _route(request)
             if route.changes and caller.read_only:
                 raise ApiRefusal(HTTPStatus.FORBIDDEN, "this token is read-only")
         except ApiRefusal as refusal:
             return _refused(refusal, is_known=caller is not None)
-        response = await self._done(request, route, parameters)
-        if route.changes:
-            _log.info(
-                "admin.changed",
-                who=caller.name,
-                kind=caller.kind,
-                peer=source,
-                call=route.call,
-                target=printable(", ".join(parameters.values())) or None,
-                status=response.status,
-            )
+        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)  # of whatever is raised
+        try:
+            response = await self._done(request, route, parameters)
+            status = response.status
+        finally:
+            if route.changes:
+                # nobody may keep calls out of the log by the level that the API sets
+                told = _log.info if _log.is_enabled_for(logging.INFO) else _log.error
+                told(
+                    "admin.changed",
+                    who=caller.name,
+                    kind=caller.kind,
+                    peer=source,
+                    call=route.call,
+                    target=printable(", ".join(parameters.values())) or None,
+                    status=status,
+                )
         return response
 
     async def _done(self, request: BaseRequest, route: ApiRoute, parameters: dict[str, str]) -> Response:

@@ -12,6 +12,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
 from typing import Any
 
 # not `aiohttp.web`: it would load routes, applications and static files into memory for nothing
@@ -30,6 +31,7 @@ from s3sftp.admin.tls import tls_context
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh import CannotListen, ListenOptions, bind
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.log_throttle import LogThrottle
 
 _log = get_logger("s3sftp.admin")
 _LINE_BYTES = 2048
@@ -137,15 +139,18 @@ class Pages:
         self._render = render
         self._api = api
         self._console = console
+        self._failed = LogThrottle()
 
     async def answer(self, request: BaseRequest) -> Response:
         """Answer any request. Never raises."""
         try:
             if self._api is not None and self._api.has(request.path):
-                return _kept(request, await self._api.answer(request))
+                return _kept(request, await self._api.answer(request, lambda: _renew(request)))
             response = await self._response(request)
         except Exception:
-            _log.exception("admin.request_failed", path=request.path[:100])
+            suppressed = self._failed.allow("request", monotonic())
+            if suppressed is not None:
+                _log.exception("admin.request_failed", path=request.path[:100], suppressed=suppressed or None)
             response = _sentence(500, "the server could not answer this; its log says why")
         return _finished(response)
 
@@ -180,10 +185,16 @@ def _finished(response: Response) -> Response:
 
 def _kept(request: BaseRequest, response: Response) -> Response:
     """Let the connection have another request after this answer, unless it is to be closed."""
-    protocol = request.transport.get_protocol() if request.transport is not None else None
-    if isinstance(protocol, LimitedProtocol) and response.keep_alive is not False:
-        protocol.renew()
+    if response.keep_alive is not False:
+        _renew(request)
     return _with_headers(response)
+
+
+def _renew(request: BaseRequest) -> None:
+    """Give the connection of a request by somebody who may call the bytes and the time of a new one."""
+    protocol = request.transport.get_protocol() if request.transport is not None else None
+    if isinstance(protocol, LimitedProtocol):
+        protocol.renew()
 
 
 def _with_headers(response: Response) -> Response:

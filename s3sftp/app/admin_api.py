@@ -23,7 +23,7 @@ from s3sftp.admin import HealthReport, Phase
 from s3sftp.admin import api_models as models
 from s3sftp.admin.api_problems import ApiRefusal
 from s3sftp.admin.api_routes import ApiCall
-from s3sftp.app.operation_trial import parse_operation
+from s3sftp.app.operation_trial import UNAVAILABLE, parse_operation
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.options_view import options_view
 from s3sftp.app.process_questions import Answers, Processes
@@ -35,6 +35,7 @@ from s3sftp.auth.presented_keys import UnusableKeyFile, key_presented
 from s3sftp.errors import InvalidRequest
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_setup import change_log_level, log_level
+from s3sftp.telemetry.logs import printable
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.series import SeriesRecorder
 
@@ -52,7 +53,7 @@ class WholeServer:
     metrics: Metrics
     phase: Callable[[], Phase]
     stop: Callable[[], None]
-    """Has the server stop as after SIGTERM."""
+    """Has the server stop as after a first SIGTERM."""
     ready: Callable[[], Awaitable[HealthReport]] | None = None
     known: Callable[[], HealthReport] | None = None
     """The report on readiness without a probe, as if the server were neither starting nor stopping."""
@@ -106,6 +107,8 @@ class AdminApi:
     async def _drain(self, _call: ApiCall) -> models.Accepted:
         if self._is_stopping or self.server.phase() is Phase.DRAINING:  # again would cut transfers off
             return models.Accepted(detail="the server is stopping already")
+        if self.server.phase() is Phase.STARTING:
+            raise _unavailable("the server does not accept connections yet")
         self._is_stopping = True
         self.server.stop()
         return models.Accepted(detail="running transfers may finish, then the server ends")
@@ -191,7 +194,7 @@ class AdminApi:
 
     async def _dry_run(self, call: ApiCall) -> models.DryRunResult:
         wanted: models.DryRunRequest = call.body
-        address = _checked(wanted)
+        address = _checked(call.parameters["name"], wanted)
         ban = await self._known_ban(address)
         answers = await self.server.processes.ask_one(
             {
@@ -205,6 +208,8 @@ class AdminApi:
             }
         )
         for answer in answers.given:
+            if UNAVAILABLE in answer:
+                raise _unavailable(answer[UNAVAILABLE])
             return models.DryRunResult.model_validate(answer)
         raise _unavailable("no process that serves has answered in time")
 
@@ -264,12 +269,14 @@ def _unavailable(detail: str) -> ApiRefusal:
     return ApiRefusal(HTTPStatus.SERVICE_UNAVAILABLE, detail)
 
 
-def _checked(wanted: models.DryRunRequest) -> str:
+def _checked(user: str, wanted: models.DryRunRequest) -> str:
     """The address, once everything in the request can be tried.
 
     Raises ApiRefusal: if it cannot.
     """
     address = ""
+    if printable(user) != user:  # by no protocol can a client give such a name
+        raise ApiRefusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"no user can have the name {printable(user)!r}")
     try:
         if wanted.key is not None:
             key_presented(wanted.key.encode(), "key")

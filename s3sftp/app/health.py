@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from s3sftp.app.storage_contacts import StorageContacts
 from s3sftp.auth import RevocationFile
 from s3sftp.backends import Backend, Place, Session
 from s3sftp.backends.s3.iam_permissions import permission_for
+from s3sftp.config.addresses import without_url_secrets
 from s3sftp.errors import PermissionDenied, StorageError, describe_unexpected
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
@@ -45,7 +45,6 @@ _NO_ANSWER_SECONDS = 1.0
 """Time that a worker has beyond the storage's timeout, to report that there was no answer."""
 _LOGGED_AT_START = frozenset({"storage_unreachable", "revocations_unusable"})
 """Reasons that are logged even if the server has never been ready."""
-_USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
 
 
 class ServerHealth:
@@ -303,7 +302,7 @@ def describe_storage_error(error: StorageError, options: ServerOptions) -> str:
 
 
 def _safe(text: str) -> str:
-    return printable(_USERINFO.sub("", text), _DETAIL_CHARACTERS)
+    return printable(without_url_secrets(text), _DETAIL_CHARACTERS)
 
 
 async def probe_storage(backend: Backend) -> None:

@@ -28,7 +28,10 @@ from s3sftp.backends.spool import SpoolQuota
 from s3sftp.config import ByteSize
 from s3sftp.errors import StorageError
 from s3sftp.fs import FileOptions, FileSystem, NewAttributes, OpenStorage, VirtualPath, WriteMode
+from s3sftp.fs.transfer_book import TransferBook
 
+UNAVAILABLE = "unavailable"
+"""The only key of a process's answer to a dry run that it has not done; the value says why."""
 _UNREACHABLE = (errors.StorageFailure, errors.TimedOut, errors.Busy)
 
 
@@ -223,7 +226,8 @@ class OperationTrial:
 
     async def run(self, operation: WantedOperation) -> TriedOperation:
         """Try one operation, as the first one of a session."""
-        volume = OpenStorage(DryRunBackend(self._storage), self._options)
+        book = TransferBook(is_pretended=True)  # the log must not say that anything was transferred
+        volume = OpenStorage(DryRunBackend(self._storage), self._options, book=book)
         files = FileSystem(volume, self._identity.tree(), self._session)
         try:
             stored_as = await _VERBS[operation.verb].run(files, operation)

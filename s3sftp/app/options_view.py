@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
@@ -13,10 +12,10 @@ from pydantic import BaseModel, SecretStr
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.config import is_secret
+from s3sftp.config.addresses import without_url_secrets
 from s3sftp.telemetry.logs import printable
 
 HIDDEN = "***"
-_USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
 
 
 def options_view(options: ServerOptions) -> dict[str, Any]:
@@ -46,4 +45,4 @@ def _plain(value: object, name: str) -> Any:
             return [_plain(each, name) for each in value]
         case Enum():
             return str(value.value)
-    return HIDDEN if is_secret(name) else printable(_USERINFO.sub("", str(value)))
+    return HIDDEN if is_secret(name) else printable(without_url_secrets(str(value)))

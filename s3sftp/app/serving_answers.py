@@ -6,8 +6,9 @@ and `app/admin_api.py` puts the answers together.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -16,9 +17,10 @@ from typing import Any
 
 from s3sftp.app.login_report import KnownBan, LoginReport
 from s3sftp.app.login_trial import Credentials, LoginTrial, TriedLogin
-from s3sftp.app.operation_trial import OperationTrial, TriedOperation, parse_operation
+from s3sftp.app.operation_trial import UNAVAILABLE, OperationTrial, TriedOperation, parse_operation
 from s3sftp.app.options import Configuration, ServerOptions
-from s3sftp.auth import Accounts, Authenticator, AuthGateway, Identity, Logins
+from s3sftp.auth import Accounts, AllowedSources, Authenticator, AuthGateway, Identity, Logins
+from s3sftp.auth.auth_gateway import NOT_FROM_HERE
 from s3sftp.auth.presented_keys import key_presented
 from s3sftp.backends import CompleteBackend
 from s3sftp.fs.transfer_book import TransferSummary
@@ -29,6 +31,10 @@ from s3sftp.telemetry.log_setup import change_log_level, log_level
 from s3sftp.telemetry.logs import printable
 
 BY_OPERATOR = "disconnected by an operator"
+MOST_TRIALS = 2
+"""Dry runs of a process that may be under way."""
+TRIAL_SECONDS = 10.0
+"""Maximum duration of a dry run."""
 
 
 class ServingAnswers:
@@ -39,8 +45,9 @@ class ServingAnswers:
         self._server = server
         self._failed_logins = failed_logins
         self._worker = worker
-        self.dry_run: Callable[[Mapping[str, Any]], Any] | None = None
+        self.dry_run: Callable[[Mapping[str, Any]], Coroutine[Any, Any, dict[str, Any]]] | None = None
         """Tries a login; set once there are sources of users."""
+        self._trials: set[asyncio.Task[dict[str, Any]]] = set()
 
     async def answer(self, question: bytes) -> bytes:
         """Answer a question.
@@ -49,8 +56,29 @@ class ServingAnswers:
         """
         asked = json.loads(question)
         if asked["ask"] == "dry_run" and self.dry_run is not None:
-            return json.dumps(await self.dry_run(asked), default=str).encode("ascii")
+            return json.dumps(await self._tried(self.dry_run(asked)), default=str).encode("ascii")
         return json.dumps(self._of(asked)).encode("ascii")
+
+    async def _tried(self, trial: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+        """The result of a trial, or why there is none: a process that waits for a slow storage in many trials
+        would be asked nothing else any more."""
+        if len(self._trials) >= MOST_TRIALS:
+            trial.close()
+            return {UNAVAILABLE: f"{MOST_TRIALS} dry runs are under way: try again when they have ended"}
+        task = asyncio.create_task(trial)
+        self._trials.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            await asyncio.wait({task}, timeout=TRIAL_SECONDS)
+        finally:
+            is_done = task.done()
+            task.cancel()
+        return task.result() if is_done else {UNAVAILABLE: f"the dry run took more than {TRIAL_SECONDS:g} s"}
+
+    def _ended(self, task: asyncio.Task[dict[str, Any]]) -> None:
+        self._trials.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody may wait for it any more
 
     def _of(self, asked: Mapping[str, Any]) -> Any:
         match asked["ask"]:
@@ -82,9 +110,10 @@ class ServingAnswers:
             and each.session.session_id > after
         ]
         found.sort(key=lambda each: each.session.session_id)
-        traffic = self._server.book.traffic()
+        found = found[: asked["limit"]]
+        traffic = self._server.book.traffic([each.session.session_id for each in found])
         shown = []
-        for each in found[: asked["limit"]]:
+        for each in found:
             moved = traffic.get(each.session.session_id)
             shown.append(
                 {
@@ -162,7 +191,8 @@ class LoginTrials:
             tried,
             KnownBan(**asked["ban"]),
         )
-        return {**report.as_object(), "all_allowed": report.is_all_right, "reason": reason}
+        found = {**report.as_object(), "all_allowed": report.is_all_right, "reason": reason}
+        return {name: _escaped(value) for name, value in found.items()}
 
     async def _login(
         self, asked: Mapping[str, Any], user: str, address: str
@@ -173,7 +203,7 @@ class LoginTrials:
             return await trial.run(Credentials(user, address, [key])), None
         account = self._accounts().get(user)
         identity = account.identity if account else None
-        reason = _refusal(identity, address, asked.get("methods"))
+        reason = _refusal(identity, address, asked.get("methods"), self._options.auth.networks)
         source = "the configuration" if identity is not None else None
         accepted = identity if reason is None else None
         return TriedLogin(user, source, (), (), (), accepted), reason
@@ -188,7 +218,24 @@ class LoginTrials:
         return [await trial.run(parse_operation(each)) for each in wanted]
 
 
-def _refusal(identity: Identity | None, address: str, methods: Sequence[str] | None) -> str | None:
+def _escaped(value: Any) -> Any:
+    """The value with its texts printable: names and prefixes may have bytes that no JSON can have."""
+    match value:
+        case str():
+            return printable(value)
+        case dict():
+            return {name: _escaped(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_escaped(each) for each in value]
+    return value
+
+
+def _refusal(
+    identity: Identity | None,
+    address: str,
+    methods: Sequence[str] | None,
+    networks: AllowedSources | None,
+) -> str | None:
     """Why a login would be refused whose credentials are taken for granted."""
     if identity is None:
         return "the configuration has no such user; with a key, other sources are asked"
@@ -196,6 +243,8 @@ def _refusal(identity: Identity | None, address: str, methods: Sequence[str] | N
         return f"{'+'.join(methods) or 'nothing'} is not enough: {identity.login_methods.text}"
     rules = identity.login_rules
     now = datetime.now(UTC)
+    if address and networks is not None and not networks.allow(address):
+        return NOT_FROM_HERE
     if not address:  # whether the address may is unknown
         return rules.end(now)
     with suppress(ValueError):

@@ -25,6 +25,7 @@ from s3sftp.errors import LoginRefused, UsersUnavailable
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
+NOT_FROM_HERE = "nobody may log in from this address (auth.networks)"
 Question = Callable[[], Awaitable[Identity | None]]
 _KEYS_SHARE = 10
 """The refusal of a key takes a tenth of the time of a refused password: agents offer all keys that they hold.
@@ -170,7 +171,7 @@ class AuthGateway:
         if attempt.is_change:
             return "the client asks to change the password, which is not possible here"
         if self._networks is not None and not self._networks.allow(attempt.address):
-            return "nobody may log in from this address (auth.networks)"
+            return NOT_FROM_HERE
         if (refusal := identity.login_rules.refusal(attempt.address, login_time())) is not None:
             return refusal
         if not identity.login_methods.may_follow(attempt.proven, attempt.factor):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from s3sftp.auth import Accounts, log_account_problems
 from s3sftp.cli.event_loop import run
 from s3sftp.config import SourceFiles
 from s3sftp.fs import SharedQuotaCounts
+from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh import ServerAdmissionGate, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
@@ -115,6 +115,7 @@ async def _serve(loaded: LoadedConfiguration) -> None:
     application = Application(loaded.options, loaded.accounts)
     exporting = configure_exporting(application.metrics, os.environ)
     reloading = loaded.reloading(application.replace_users, application.metrics)
+    requests = ShutdownRequests()
     whole = WholeServer(
         loaded.options,
         1,
@@ -122,7 +123,7 @@ async def _serve(loaded: LoadedConfiguration) -> None:
         lambda: application.accounts,
         application.metrics,
         lambda: application.facts().phase,
-        _stop_as_by_signal,
+        requests.ask_before_signal,
     )
     try:
         async with (
@@ -138,7 +139,8 @@ async def _serve(loaded: LoadedConfiguration) -> None:
             control_socket(loaded.options.server.state_dir, answer),
         ):
             whole.bans = answer
-            await application.run(reloading.start)
+            requests.install()
+            await application.run(reloading.start, requests)
     finally:
         await reloading.stop()
         await end_exporting(tracing, exporting)
@@ -253,6 +255,7 @@ async def _supervise(
     metrics.observe(WORKERS_READY, lambda: sum(worker.serves for worker in health.facts().workers))
 
     current = [loaded.accounts]
+    requests = ShutdownRequests()
     whole = WholeServer(
         options,
         workers,
@@ -260,7 +263,7 @@ async def _supervise(
         lambda: current[0],
         metrics,
         lambda: health.facts().phase,
-        _stop_as_by_signal,
+        requests.ask_before_signal,
     )
 
     async def apply(accounts: Accounts) -> None:
@@ -297,15 +300,11 @@ async def _supervise(
             control_socket(options.server.state_dir, answer),
         ):
             whole.bans = answer
-            await supervisor.run(started, opened=reloading.start)
+            await supervisor.run(started, opened=reloading.start, stop=requests)
     finally:
         await asyncio.gather(*resting, return_exceptions=True)
         await reloading.stop()
         await end_exporting(exporting)
-
-
-def _stop_as_by_signal() -> None:
-    signal.raise_signal(signal.SIGTERM)
 
 
 def template_command(requests: int, backend: str, workers: int) -> Sequence[str]:

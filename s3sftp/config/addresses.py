@@ -1,9 +1,20 @@
-"""Says which URLs may carry secrets: those that only this machine, or TLS, can read. Pure."""
+"""Says which URLs may carry secrets, and shows URLs without theirs. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
+
+_USERINFO = re.compile(r"(?<=//)\S*@")
+"""To the last `@`: a password that is not escaped may have any of `/?#@`."""
+_QUERY = re.compile(r"(//[^\s?#]*[?#])\S+")
+
+
+def without_url_secrets(text: str) -> str:
+    """The text with the user names, passwords, queries and fragments of its URLs hidden. Of a URL with an `@`
+    in its path, everything before that is hidden too."""
+    return _QUERY.sub(r"\1***", _USERINFO.sub("***@", text))
 
 
 def is_loopback(url: str) -> bool:

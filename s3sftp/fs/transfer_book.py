@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -113,8 +113,10 @@ class DaySummary:
 class TransferBook:
     """The transfers of one process."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """`clock`: seconds since the epoch."""
+    def __init__(self, clock: Callable[[], float] = time.time, *, is_pretended: bool = False) -> None:
+        """`clock`: seconds since the epoch. `is_pretended`: its transfers are only tried, so nobody else
+        learns of them: neither logs nor traces, metrics nor other systems."""
+        self.is_pretended = is_pretended
         self._clock = clock
         self._live: dict[str, LiveTransfer] = {}
         self._recent: deque[TransferSummary] = deque(maxlen=MAX_RECENT)
@@ -164,12 +166,13 @@ class TransferBook:
         """What has ended, the latest first."""
         return reversed(self._recent)
 
-    def traffic(self) -> dict[str, SessionTraffic]:
-        """The bytes of each open session, with what is under way."""
-        found = {name: replace(traffic) for name, traffic in self._sessions.items()}
-        for transfer in self.live():
-            if (traffic := found.get(transfer.session)) is not None:
-                traffic.add(transfer)
+    def traffic(self, sessions: Collection[str]) -> dict[str, SessionTraffic]:
+        """The bytes of these sessions, as far as they are open, with what is under way."""
+        found = {name: replace(self._sessions[name]) for name in sessions if name in self._sessions}
+        for number, transfer in list(self._live.items()):
+            # a summary takes time, and most transfers are those of other sessions
+            if (traffic := found.get(number.rpartition("-")[0])) is not None:
+                traffic.add(transfer.summary())
         return found
 
     def days(self) -> list[DaySummary]:

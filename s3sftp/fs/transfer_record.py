@@ -18,6 +18,7 @@ from s3sftp.telemetry.costs import dollars
 from s3sftp.telemetry.logs import printable
 from s3sftp.telemetry.metric_catalogue import TRANSFERS
 from s3sftp.telemetry.metrics import Metrics
+from s3sftp.telemetry.spans import NO_SPAN, OpenSpan
 
 _log = get_logger("s3sftp.fs.openfiles")  # the name that operators filter by
 
@@ -115,11 +116,8 @@ class TransferRecord:
         self._located = located
         self._announcer = announcer
         self._started = time.monotonic()
-        self._span = open_span(
-            f"sftp.{direction}",
-            {"file.path": str(path), "user.name": session.user, "session.id": session.session_id},
-            parent=current_owner(),
-        )
+        self._is_pretended = book is not None and book.is_pretended
+        self._span = NO_SPAN if self._is_pretended else _span_of(direction, path, session)
         costs.transfer = self._span.context if self._span.is_on else None
         self._moved = moved
         self._size = size
@@ -164,6 +162,8 @@ class TransferRecord:
         """Log, count and announce the end. `outcome` is `stored`, `read`, `failed` (with `error`) or
         `aborted` (with `why`); `size` is that of the file in bytes; `checksum` as in `Upload.checksum`.
         `in_doubt`: takes the announcement of a file that may be stored after all."""
+        if self._is_pretended:
+            return
         result, reason = _counted_as(outcome, error, why)
         if self._metrics is not None:
             self._metrics.add(TRANSFERS.row(self._direction, result, reason))
@@ -242,6 +242,14 @@ class TransferRecord:
         )
         is_cut_off = result == "aborted" and reason != FailureReason.UNCHANGED
         self._span.end(str(reason) if is_cut_off else error)
+
+
+def _span_of(direction: str, path: VirtualPath, session: Session) -> OpenSpan:
+    return open_span(
+        f"sftp.{direction}",
+        {"file.path": str(path), "user.name": session.user, "session.id": session.session_id},
+        parent=current_owner(),
+    )
 
 
 def _address(address: ObjectAddress | None) -> dict[str, str]:

@@ -12,13 +12,27 @@ class ShutdownRequests:
 
     def __init__(self) -> None:
         self._count = 0
+        self._is_repeated = False
+        """Whether the next signal only repeats what an operator has asked for."""
         self._waiting: set[asyncio.Future[None]] = set()
 
     def install(self) -> None:
         """Make SIGTERM and SIGINT requests to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.ask)
+            loop.add_signal_handler(number, self._signalled)
+
+    def ask_before_signal(self) -> None:
+        """Add a request of an operator. The next signal only repeats it: whatever runs the server stops it by
+        one, and must not cut off what the operator lets finish."""
+        self._is_repeated = True
+        self.ask()
+
+    def _signalled(self) -> None:
+        if self._is_repeated:
+            self._is_repeated = False
+        else:
+            self.ask()
 
     def ask(self) -> None:
         """Add a request."""

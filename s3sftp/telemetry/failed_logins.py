@@ -62,4 +62,4 @@ class FailedLogins:
 
     def latest(self) -> Iterator[RememberedLogin]:
         """The latest first."""
-        return reversed(self._latest)
+        return reversed(self._latest.copy())  # threads note failures too

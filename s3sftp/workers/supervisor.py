@@ -111,17 +111,21 @@ class Supervisor:
             os.close(before)
 
     async def run(
-        self, started: Callable[[], None] = lambda: None, opened: Callable[[], None] = lambda: None
+        self,
+        started: Callable[[], None] = lambda: None,
+        opened: Callable[[], None] = lambda: None,
+        stop: ShutdownRequests | None = None,
     ) -> None:
         """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
 
-        `opened` is called when connections are accepted, `started` when all workers are ready.
+        `opened` is called when connections are accepted, `started` when all workers are ready. Requests to
+        stop are SIGTERM, SIGINT, and those that `stop` has.
 
         Raises CannotListen: if the address cannot be listened on.
         Raises WorkersFailed: if the first worker ends before it is ready.
         Raises CannotStartWorker: if the system cannot start a worker process.
         """
-        stop = ShutdownRequests()
+        stop = stop or ShutdownRequests()
         stop.install()
         balancer = LeastConnections(self._workers, self._spec.other_descriptors)
         self._acceptor = Acceptor(

@@ -6,21 +6,27 @@ import asyncio
 import json
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from s3sftp.admin import AdminOptions, HealthReport
+from s3sftp.admin import AdminOptions, HealthReport, api_access
+from s3sftp.admin.api_access import TokenFile
 from s3sftp.admin.api_models import Accepted, VersionView
 from s3sftp.admin.api_routes import ROUTES, ApiCall, ApiRoute
+from s3sftp.admin.api_tokens import ApiToken, BadTokens, read_tokens
+from s3sftp.admin.connection_limits import LimitedProtocol
 from s3sftp.admin.http_service import admin_port
 from s3sftp.config import Options
+from s3sftp.telemetry.event_tap import tap
 from testbed.certificates import Authority
 from tests.admin.admin_client import AdminResponse, ask
 from tests.admin.api_client import READING, TOKEN, token_file
+from tests.support.logs import capture_events
 
 CALLS = "api.example"
 
@@ -142,7 +148,7 @@ async def test_requests_of_other_sites_pages_are_refused(tmp_path: Path) -> None
     async with served(tmp_path) as (port, _):
         own, other = f"http://127.0.0.1:{port}", "https://evil.example"
         assert (await call(port, ROUTES[0], Origin=own, **bearer(TOKEN))).status == 200
-        for origin in (other, "null"):
+        for origin in (other, "null", "http://["):
             assert (await call(port, ROUTES[0], Origin=origin, **bearer(TOKEN))).status == 403
 
 
@@ -182,6 +188,87 @@ async def test_a_connection_serves_one_call_after_the_other_only_for_those_who_m
         writer.write(b"GET /api/v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 401")  # to the end: it is closed
         writer.close()
+
+
+async def test_a_token_file_that_could_not_be_read_is_read_again_without_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results: list[BadTokens | list[ApiToken]] = [BadTokens("no"), BadTokens("no"), BadTokens("other"), []]
+
+    def read(_file: Path) -> list[ApiToken]:
+        result = results.pop(0)
+        if isinstance(result, BadTokens):
+            raise result
+        return result
+
+    monkeypatch.setattr(api_access, "read_tokens", read)
+    told: list[str] = []
+    unlisten = tap.listen({"admin.tokens_unusable"}, lambda _, fields: told.append(fields["problem"]))
+    times = iter(range(0, 100, 2))
+    file = TokenFile(token_file(tmp_path), lambda: float(next(times)))
+    try:
+        for _ in range(6):  # a file that was read is not read again
+            await file.tokens()
+    finally:
+        unlisten()
+    assert (results, told) == ([], ["no", "other"])
+
+
+async def test_the_first_calls_at_once_wait_until_the_tokens_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_read = threading.Event()
+
+    def read(file: Path) -> Sequence[ApiToken]:
+        may_read.wait(30)
+        return read_tokens(file)
+
+    monkeypatch.setattr(api_access, "read_tokens", read)
+    file = TokenFile(token_file(tmp_path))
+    asking = [asyncio.create_task(file.tokens()) for _ in range(3)]
+    while not asking[0].done():
+        await asyncio.sleep(0)
+        may_read.set()
+    assert [len(await each) for each in asking] == [2, 2, 2]
+
+
+class Failing(NothingDone):
+    async def do(self, call: ApiCall) -> Any:
+        raise OSError(call.route.call)
+
+
+@pytest.mark.parametrize("level", ["info", "error"])
+async def test_a_call_that_changes_something_is_logged_even_if_it_fails_or_the_log_is_quiet(
+    tmp_path: Path, level: Literal["info", "error"]
+) -> None:
+    given: dict[str, Any] = {"port": 0, "token_file": token_file(tmp_path)}
+    with capture_events(level) as events:
+        async with admin_port(AdminOptions(**given), healthy, healthy, None, Failing()) as port:
+            for _ in range(2):
+                assert (await ask(port, "/api/v1/drain", "POST", headers=bearer(TOKEN))).status == 500
+    changed = [(each["log_level"], each["status"]) for each in events if each["event"] == "admin.changed"]
+    assert changed == [(level, 500)] * 2
+    failed = [each for each in events if each["event"] == "admin.request_failed"]
+    assert len(failed) == 1  # at most one in a second
+
+
+async def test_the_time_of_a_call_begins_when_the_caller_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[None] = []
+    seen: list[int] = []
+
+    class Noting(NothingDone):
+        async def do(self, call: ApiCall) -> Any:
+            seen.append(len(renewed))
+            return await super().do(call)
+
+    monkeypatch.setattr(LimitedProtocol, "renew", lambda _: renewed.append(None))
+    given: dict[str, Any] = {"port": 0, "token_file": token_file(tmp_path)}
+    async with admin_port(AdminOptions(**given), healthy, healthy, None, Noting()) as port:
+        assert (await call(port, ROUTES[0])).status == 401
+        assert (await call(port, ROUTES[0], **bearer(TOKEN))).status == 200
+    assert seen == [1]
 
 
 def curl(*arguments: str) -> tuple[int, str]:

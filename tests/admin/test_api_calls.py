@@ -114,6 +114,8 @@ async def test_draining_lets_transfers_finish_and_ends_the_server(
         for _ in range(2):  # the second changes nothing
             assert (await api.call("POST", "/api/v1/drain")).status == 202
         await api.until("/server", lambda said: said["state"] == "draining")
+        server.terminate()  # what runs the server stops it too, and cuts nothing off
+        await file.write(b"x" * SIZE)
         await file.close()
         connection.close()
         assert await server.ended() == 0

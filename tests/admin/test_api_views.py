@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from s3sftp.admin.api_models import UserCost
 from s3sftp.admin.api_routes import ROUTES
 from s3sftp.app.admin_api import AdminApi
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.options_view import options_view
 from s3sftp.app.user_costs import costs_of_day
+from s3sftp.config.addresses import without_url_secrets
 from s3sftp.fs.transfer_book import MAX_USERS, OTHER_USERS
 
 SECRET = "do-not-tell-anybody"
@@ -36,6 +39,37 @@ def test_the_options_in_force_are_shown_without_secrets() -> None:
     assert (view["s3"]["bucket"], view["s3"]["secret_access_key"]) == ("files", "***")
     assert view["admin"]["token_file"] == "/etc/tokens"
     assert view["server"]["drain_timeout"] == 30.0
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("https://user:pw@store.test:9000/a", "https://***@store.test:9000/a"),
+        ("https://user:p/w@store.test", "https://***@store.test"),
+        ("https://user:p@w@store.test", "https://***@store.test"),
+        ("https://user:p?w#@store.test/?x=1", "https://***@store.test/?***"),
+        ("https://hook.test/login?code=pw&b=c", "https://hook.test/login?***"),
+        ("https://hook.test/login#pw", "https://hook.test/login#***"),
+        ("bucket b at http://u:pw@one.test: no answer", "bucket b at http://***@one.test: no answer"),
+        ("http://u:pw@one.test http://u:pw@two.test", "http://***@one.test http://***@two.test"),
+        ("https://store.test/a?", "https://store.test/a?"),
+        ("ops@example.com? yes", "ops@example.com? yes"),
+    ],
+)
+def test_urls_are_shown_without_secrets(written: str, shown: str) -> None:
+    assert without_url_secrets(written) == shown
+
+
+def test_the_options_of_hooks_and_webhooks_are_shown_without_secrets() -> None:
+    sink = {"type": "webhook", "url": f"https://sink.test/?key={SECRET}"}
+    options = ServerOptions.model_validate(
+        {
+            "backend": "memory",
+            "hook": {"url": f"https://hook.test/?code={SECRET}"},
+            "events": {"sinks": {"mine": sink}},
+        }
+    )
+    assert SECRET not in json.dumps(options_view(options))
 
 
 def test_every_call_of_the_table_is_done_by_a_method_of_its_name() -> None:

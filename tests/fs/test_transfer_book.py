@@ -43,7 +43,7 @@ def test_what_is_under_way_counts_for_the_session_and_the_day_and_only_once_when
     moving = Moving(book)
     moving.bytes = 7
     for _ in range(2):
-        assert book.traffic()["s.1"].bytes_in == 7
+        assert book.traffic(["s.1", "gone"])["s.1"].bytes_in == 7
         (day,) = book.days()
         assert (day.bytes_in, day.bytes_out) == (7, 0)
         moving.end()

@@ -54,6 +54,17 @@ CANNOT_WORK: dict[str, tuple[dict[str, Any], str]] = {
         {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}},
         "percentage of resources.requests.cpu, which is missing",
     ),
+    "an API without TLS for all pods": (
+        {"adminTokens": {"existingSecret": "tokens"}},
+        "adminTokens.existingSecret opens an API without TLS to all pods of the cluster",
+    ),
+    "an API without TLS and without a network policy": (
+        {
+            "adminTokens": {"existingSecret": "tokens"},
+            "networkPolicy": {"enabled": False, "monitoring": [{"podSelector": {"matchLabels": {"a": "b"}}}]},
+        },
+        "adminTokens.existingSecret opens an API without TLS to all pods of the cluster",
+    ),
     "no host keys": (
         {"hostKeys": {"generate": False}},
         "there are no host keys: name a Secret in hostKeys.existingSecret, or set hostKeys.generate",
@@ -267,6 +278,20 @@ def test_what_is_no_value_is_refused_by_its_name(chart: Chart, case: str) -> Non
 )
 def test_users_of_another_source_are_enough(chart: Chart, source: dict[str, Any]) -> None:
     assert chart.objects({"config": {"s3": {"bucket": "acme"}, **source}})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"adminTokens": {"allowPlainHttp": True}},
+        {"config": {"admin": {"cert_file": "/tls/tls.crt", "key_file": "/tls/tls.key"}}},
+        {"networkPolicy": {"monitoring": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]}},
+        {"networkPolicy": {"monitoring": [{"podSelector": {}}]}},
+        {"networkPolicy": {"monitoring": []}},
+    ],
+)
+def test_an_api_that_is_encrypted_or_reached_by_few_is_possible(chart: Chart, values: dict[str, Any]) -> None:
+    chart.text(_over(_over(GOOD, {"adminTokens": {"existingSecret": "tokens"}}), values))
 
 
 def test_everything_that_is_wrong_is_said_at_once(chart: Chart) -> None:

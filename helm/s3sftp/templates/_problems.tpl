@@ -123,6 +123,15 @@ config.admin.port should be a fixed port from 1 to 65535: Kubernetes asks there 
 {{- if and $admin.port (eq (int $admin.port) (int $listen.port)) }}
 config.admin.port and config.listen.port are both {{ int $admin.port }}: change one
 {{- end }}
+{{- $everybody := not .Values.networkPolicy.enabled }}
+{{- range $peer := .Values.networkPolicy.monitoring }}
+{{- if and (hasKey $peer "namespaceSelector") (not $peer.namespaceSelector) (not $peer.podSelector) }}
+{{- $everybody = true }}
+{{- end }}
+{{- end }}
+{{- if and .Values.adminTokens.existingSecret (not .Values.adminTokens.allowPlainHttp) (not $admin.cert_file) $everybody }}
+adminTokens.existingSecret opens an API without TLS to all pods of the cluster, where others may read the tokens: give config.admin.cert_file and config.admin.key_file, admit fewer in networkPolicy.monitoring, or set adminTokens.allowPlainHttp if something else encrypts what comes there
+{{- end }}
 {{- range $name, $group := dict "admin" $admin "listen" $listen }}
 {{- if regexMatch "^(127\\..*|::1|localhost)$" ($group.host | default "") }}
 config.{{ $name }}.host = {{ $group.host }} is reached from inside the pod alone: leave it out
