@@ -23,6 +23,10 @@ from dataclasses import dataclass
 from s3sftp.events.outbox.entries import Check
 
 
+class StorageGone(Exception):
+    """The configuration does not have the storage of a place any more: nobody can look at it."""
+
+
 class Verdict(enum.Enum):
     """What became of a change."""
 
