@@ -100,11 +100,17 @@ class EventDispatcher:
         Raises StorageError: if it cannot be kept there, or not for each sink.
         """
         for name in names:
+            queue = self.queues[name]
             waiting = WaitingEvent(event, is_being_kept=True)
             waiting.key = await self.own.keep(name, WaitingEntry(event, 0, ""))
-            self._metrics.count(self.queues[name].rule, event.kind, "kept")
-            self.backlog.holds(waiting.key)
-            self.queues[name].put(waiting)
+            self._metrics.count(queue.rule, event.kind, "kept")
+            if queue.is_behind or not queue.room:
+                queue.is_behind = True
+                self.own.keys.discard(waiting.key)
+                self.backlog.must_read(self.own.instance, name)
+            else:
+                self.backlog.holds(waiting.key)
+                queue.put_back(waiting)
 
     def synchronous(self, names: Iterable[str]) -> set[str]:
         """Those of the sinks for which a client's answer waits."""
