@@ -64,6 +64,8 @@ class EventDispatcher:
         self._stopping = asyncio.Event()
         self._doubts: set[asyncio.Task[None]] = set()
         self._takeover_seconds = takeover_seconds
+        self.doubt_seconds = takeover_seconds
+        """After so long, no reply of the store can be on its way any more."""
 
     async def start(self) -> None:
         """Begin to deliver. Sends nothing to the bucket."""
@@ -140,12 +142,17 @@ class EventDispatcher:
         """Remove an entry that is not needed, in the background."""
         self._erase(key)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server stops, so that nobody can wait any more for what the store may still do."""
+        return self._stopping.is_set()
+
     def decide_later(self, decide: Callable[[], Awaitable[None]]) -> None:
         """Call this when no reply of the store can be on its way any more, or when the server stops."""
 
         async def wait() -> None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._takeover_seconds):
+                async with asyncio.timeout(self.doubt_seconds):
                     await self._stopping.wait()
             self._background.add(decide)
 
