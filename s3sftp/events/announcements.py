@@ -45,7 +45,6 @@ class AnnouncedChange:
         self._dispatcher = dispatcher
         self._deliveries = [(event, names) for event, names in deliveries if names]
         self._key: str | None = None
-        self._generation = 0
         self._entry: ChangeEntry | None = None
         self._awaited: list[tuple[str, CloudEvent]] = []
         self._pending: CoveredChange | None = None
@@ -75,7 +74,6 @@ class AnnouncedChange:
         ]
         self._entry = ChangeEntry([AddressedEvent(event, names) for event, names in self._deliveries], check)
         self._key = await self._dispatcher.own.note(self._entry, self._key)
-        self._generation = self._dispatcher.own.generation
 
     def happened(self, **facts: Any) -> None:
         """The change is made. `facts` complete the data of its events."""
@@ -91,7 +89,7 @@ class AnnouncedChange:
         dispatcher = self._dispatcher
         assert dispatcher is not None  # noqa: S101
         all_names = [name for _, names in deliveries for name in names]
-        self._pending = CoveredChange(self._key, self._generation, set(all_names))
+        self._pending = CoveredChange(self._key, set(all_names))
         self._key, self._deliveries = None, []
         synchronous = dispatcher.synchronous(all_names)
         self._awaited = [

@@ -83,7 +83,7 @@ class EventDispatcher:
     def happened(self, change: CoveredChange, deliveries: Iterable[tuple[CloudEvent, Sequence[str]]]) -> None:
         """Deliver the events of a change. Another process may have settled its entry if this one hung: then
         the events get entries of their own at once."""
-        is_covered = change.generation == self.own.generation and self.own.is_safe
+        is_covered = self.own.covers(change.key)
         for event, names in deliveries:
             for name in names:
                 waiting = WaitingEvent(event, change=change)

@@ -220,3 +220,26 @@ async def test_what_nobody_tells_again_is_delivered_also_if_its_queue_was_full()
         await sink.until(lambda: len(sink.accepted) == 25)
         await until(lambda: not objects.entries())
     assert sink.subjects == told
+
+
+async def test_a_change_whose_entry_another_process_adopts_while_it_is_written_is_kept_again() -> None:
+    """The lease is lost, and begun anew by another operation, while the store takes its time."""
+    sink, objects = ScriptedSink(), CountedObjects()
+    sink.open.clear()
+    written = asyncio.Event()
+    async with dispatching(sink, objects=objects) as (announcer, dispatcher):
+        await commit(announcer, "/first")
+        objects.hold = lambda what, key: written if "_changes" in key else None
+        slow = asyncio.create_task(commit(announcer, "/slow"))
+        await until(lambda: sum("_changes" in each for each in objects.requests) == 2)
+        objects.hold = lambda what, key: None
+        await objects.put(f"leases/{dispatcher.own.instance}", b"another process")
+        await dispatcher.own.renew(has_entries=True)
+        await commit(announcer, "/other")
+        written.set()
+        await slow
+        own = f"entries/{dispatcher.own.instance}/hook/"
+        await until(lambda: sum(key.startswith(own) for key in objects.entries()) == 2)
+        kept = [line async for line in waiting_events(objects) if line.key.startswith(own)]
+        assert [line.event.subject for line in kept if line.event] == ["/first", "/slow"]
+        sink.open.set()
