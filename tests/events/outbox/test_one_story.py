@@ -37,7 +37,9 @@ class Told:
     async def settled(self) -> None:
         """Wait until nothing is in doubt."""
         async with asyncio.timeout(60):
-            while self.dispatcher._doubts or len(self.dispatcher._background):
+            while (
+                self.dispatcher._doubts or len(self.dispatcher._background) or len(self.dispatcher._erasing)
+            ):
                 await asyncio.sleep(0.005)
 
     async def stories(self) -> list[tuple[str, str]]:
