@@ -182,3 +182,20 @@ async def test_a_lease_that_cannot_be_written_holds_up_no_other(logged: list[Eve
         objects.put = put  # type: ignore[method-assign]
         await dispatcher.takeover.sweep()
         await sink.until(lambda: sink.subjects == ["/1", "/0"])
+
+
+async def test_the_clock_of_another_storage_does_not_exclude_a_commit() -> None:
+    """Its clock is behind: the file that took the place of ours seems to be older than our entry."""
+    sink, objects = ScriptedSink(), CountedObjects()
+    here, there = Place((b"x",)), Place((b"x",), "other")
+    replaced = Found("other", '"x"', 3, time.time() - OLD - 60)
+    async with dispatching(sink, objects=objects, look=looking({here: replaced, there: replaced})) as (
+        _,
+        each,
+    ):
+        await each.takeover.stop()
+        await leave_change(objects, A, 1, here)
+        await leave_change(objects, A, 2, there)
+        await each.takeover.sweep()
+        await until(lambda: not objects.entries())
+    assert [(event.subject, event.data["certainty"]) for event in sink.accepted] == [("/2", "unknown")]
