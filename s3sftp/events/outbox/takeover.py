@@ -259,13 +259,14 @@ class Takeover:
     async def _end_if_empty(self, instance: str) -> None:
         """Give up the lease, unless something has come since the folders were found: of `replay`, or of a
         process that hung while it wrote."""
-        folders = await self._find_folders(instance)
-        if CHANGES in folders:
-            self._unsettled.add(instance)
-        if not folders:
-            lease = self._adopted[instance]
-            self._drop(instance)
-            await lease.end(leaves_entries=False)
+        page = await self._objects.page(f"{ENTRIES}{instance}/", most=1)  # some stores list empty folders
+        if page.entries:
+            if CHANGES in await self._find_folders(instance):
+                self._unsettled.add(instance)
+            return
+        lease = self._adopted[instance]
+        self._drop(instance)
+        await lease.end(leaves_entries=False)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────
 
