@@ -23,7 +23,7 @@ from typing import Any
 
 from s3sftp.backends import CompleteBackend, Place, Session
 from s3sftp.backends.router import backend_at
-from s3sftp.errors import StorageFailure, describe_unexpected
+from s3sftp.errors import StorageError, StorageFailure, describe_unexpected
 from s3sftp.events.cloud_event import CloudEvent, EventKind
 from s3sftp.events.dispatcher import EventDispatcher
 from s3sftp.events.outbox.entries import AddressedEvent, ChangeEntry, Check
@@ -45,7 +45,6 @@ class AnnouncedChange:
         self._dispatcher = dispatcher
         self._deliveries = [(event, names) for event, names in deliveries if names]
         self._key: str | None = None
-        self._generation = 0
         self._entry: ChangeEntry | None = None
         self._awaited: list[tuple[str, CloudEvent]] = []
         self._pending: CoveredChange | None = None
@@ -75,7 +74,6 @@ class AnnouncedChange:
         ]
         self._entry = ChangeEntry([AddressedEvent(event, names) for event, names in self._deliveries], check)
         self._key = await self._dispatcher.own.note(self._entry, self._key)
-        self._generation = self._dispatcher.own.generation
 
     def happened(self, **facts: Any) -> None:
         """The change is made. `facts` complete the data of its events."""
@@ -91,7 +89,7 @@ class AnnouncedChange:
         dispatcher = self._dispatcher
         assert dispatcher is not None  # noqa: S101
         all_names = [name for _, names in deliveries for name in names]
-        self._pending = CoveredChange(self._key, self._generation, set(all_names))
+        self._pending = CoveredChange(self._key, set(all_names))
         self._key, self._deliveries = None, []
         synchronous = dispatcher.synchronous(all_names)
         self._awaited = [
@@ -130,7 +128,8 @@ class AnnouncedChange:
 
     def in_doubt(self, otherwise: Callable[[], None]) -> None:
         """The store may have made the change although it did not say so. What is stored decides, a while
-        later; `otherwise` is called if nothing has happened."""
+        later; `otherwise` is called if it certainly has not happened. If the server stops before, the next
+        process decides, unless it has happened already: the store may still be at work."""
         if self._dispatcher is None or self._key is None or self._entry is None:
             otherwise()
             return
@@ -142,9 +141,15 @@ class AnnouncedChange:
         assert self._dispatcher is not None and self._entry is not None  # noqa: S101, PT018
         if self._key is None:
             return
-        verdict, found = await self._dispatcher.takeover.verdict_on(self._key, self._entry)
-        is_told_otherwise = verdict is Verdict.UNKNOWN and self._entry.check.action == "commit"
-        if verdict is Verdict.NOT or is_told_otherwise:
+        try:
+            verdict, found = await self._dispatcher.takeover.verdict_on(self._key, self._entry)
+        except StorageError:
+            if self._dispatcher.is_stopping:
+                return
+            raise
+        if self._dispatcher.is_stopping and verdict is not Verdict.HAPPENED:
+            return  # the entry stays, and so does the lease
+        if verdict is Verdict.NOT:
             self.nothing_happened()
             otherwise()
             return

@@ -32,8 +32,12 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.events")
 _MOST_JOBS: Final = 2000
-"""Pieces of work for the outbox that may wait in memory."""
+"""Entries to be written that may wait in memory."""
+_MOST_ERASURES: Final = 10_000
+"""Entries to be removed that may wait in memory."""
 _STOP_SECONDS: Final = 10.0
+_ERASE_SECONDS: Final = 5.0
+"""What is not removed at a stop is delivered twice, and nothing worse."""
 
 
 class EventDispatcher:
@@ -60,10 +64,16 @@ class EventDispatcher:
         self._objects = objects
         self._metrics = metrics
         self._background = Background()
+        self._erasing = Background()
+        """A queue of its own: entries that cannot be removed hold up none that must be written."""
+        self._has_left = False
+        """Whether there are own entries that found no room among those to be removed."""
         self._renewing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._doubts: set[asyncio.Task[None]] = set()
         self._takeover_seconds = takeover_seconds
+        self.doubt_seconds = takeover_seconds
+        """After so long, no reply of the store can be on its way any more."""
 
     async def start(self) -> None:
         """Begin to deliver. Sends nothing to the bucket."""
@@ -71,6 +81,7 @@ class EventDispatcher:
             await queue.sink.start()
             queue.start()
         self._background.start()
+        self._erasing.start()
         self.backlog.start()
         self.takeover.start()
         self._renewing = asyncio.create_task(self._renew(), name="events-lease")
@@ -81,7 +92,7 @@ class EventDispatcher:
     def happened(self, change: CoveredChange, deliveries: Iterable[tuple[CloudEvent, Sequence[str]]]) -> None:
         """Deliver the events of a change. Another process may have settled its entry if this one hung: then
         the events get entries of their own at once."""
-        is_covered = change.generation == self.own.generation and self.own.is_safe
+        is_covered = self.own.covers(change.key)
         for event, names in deliveries:
             for name in names:
                 waiting = WaitingEvent(event, change=change)
@@ -100,11 +111,17 @@ class EventDispatcher:
         Raises StorageError: if it cannot be kept there, or not for each sink.
         """
         for name in names:
+            queue = self.queues[name]
             waiting = WaitingEvent(event, is_being_kept=True)
             waiting.key = await self.own.keep(name, WaitingEntry(event, 0, ""))
-            self._metrics.count(self.queues[name].rule, event.kind, "kept")
-            self.backlog.holds(waiting.key)
-            self.queues[name].put(waiting)
+            self._metrics.count(queue.rule, event.kind, "kept")
+            if queue.is_behind or not queue.room:
+                queue.is_behind = True
+                self.own.keys.discard(waiting.key)
+                self.backlog.must_read(self.own.instance, name)
+            else:
+                self.backlog.holds(waiting.key)
+                queue.put_back(waiting)
 
     def synchronous(self, names: Iterable[str]) -> set[str]:
         """Those of the sinks for which a client's answer waits."""
@@ -134,12 +151,17 @@ class EventDispatcher:
         """Remove an entry that is not needed, in the background."""
         self._erase(key)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server stops, so that nobody can wait any more for what the store may still do."""
+        return self._stopping.is_set()
+
     def decide_later(self, decide: Callable[[], Awaitable[None]]) -> None:
         """Call this when no reply of the store can be on its way any more, or when the server stops."""
 
         async def wait() -> None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._takeover_seconds):
+                async with asyncio.timeout(self.doubt_seconds):
                     await self._stopping.wait()
             self._background.add(decide)
 
@@ -169,19 +191,17 @@ class EventDispatcher:
             error=waiting.reason,
             advice="`s3sftp events replay` offers it again",
         )
-        self._background.add(lambda: self._set_aside(sink, waiting))
+        if len(self._background) < _MOST_JOBS:
+            self._background.add(lambda: self._set_aside(sink, waiting))
+        else:
+            self._leave(sink, waiting)
 
     def no_room(self, sink: str, waiting: WaitingEvent) -> None:
         if len(self._background) < _MOST_JOBS:
             self.backlog.expects(sink)
             self._background.add(lambda: self._keep_elsewhere(sink, waiting))
-        elif waiting.change is not None and waiting.change.key is not None:
-            self.takeover.has_own_changes = True  # settled later, as if this process had ended
-            self.own.keys.discard(waiting.change.key)
-            waiting.change.key = None
         else:
-            self._metrics.count(self.queues[sink].rule, waiting.event.kind, "lost")
-            _log.error("events.lost", sink=sink, kind=str(waiting.event.kind), path=waiting.event.subject)
+            self._leave(sink, waiting)
 
     def counted(self, sink: str, waiting: WaitingEvent, result: str) -> None:
         self._metrics.count(self.queues[sink].rule, waiting.event.kind, result)
@@ -199,14 +219,38 @@ class EventDispatcher:
             key, change.key = change.key, None
             self._erase(key)
 
+    def _leave(self, sink: str, waiting: WaitingEvent) -> None:
+        """Forget an event; its entry brings it back later, as if this process had ended."""
+        change, key = waiting.change, waiting.key
+        if key is None and change is not None:
+            key, change.key = change.key, None
+        if key is None:
+            self._metrics.count(self.queues[sink].rule, waiting.event.kind, "lost")
+            _log.error("events.lost", sink=sink, kind=str(waiting.event.kind), path=waiting.event.subject)
+            return
+        self.own.keys.discard(key)
+        self.backlog.erased(key)
+        self.takeover.has_own_changes = True
+
     # ── the outbox, in the background ───────────────────────────────────────────────────────────────
 
     def _erase(self, key: str) -> None:
+        """Remove an entry. One that finds no room among those to be removed is forgotten, so that its event
+        comes twice: when entries can be removed again, or from the next process."""
+
         async def erase() -> None:
             await self.own.erase(key)
             self.backlog.erased(key)
+            if self._has_left and len(self._erasing) < _MOST_ERASURES // 2:
+                self._has_left = False
+                self.takeover.has_own_changes = True
 
-        self._background.add(erase)
+        if len(self._erasing) < _MOST_ERASURES:
+            self._erasing.add(erase)
+        else:
+            self.own.keys.discard(key)
+            self.backlog.erased(key)
+            self._has_left = True
 
     async def _keep(self, sink: str, waiting: WaitingEvent) -> None:
         """Give an event that is in memory an entry of its own."""
@@ -248,7 +292,8 @@ class EventDispatcher:
         self.own.keys.clear()
 
     def _has_own(self) -> bool:
-        return self.backlog.has_any_of(self.own.instance) or self.takeover.has_own_changes
+        is_left = self._has_left or self.takeover.has_own_changes
+        return is_left or self.backlog.has_any_of(self.own.instance)
 
     async def _renew(self) -> None:
         while True:
@@ -282,10 +327,12 @@ class EventDispatcher:
                 waiting.is_left = True
                 self.failed(name, waiting)
         is_kept = await self._background.finish(_STOP_SECONDS)
+        await self._erasing.finish(_ERASE_SECONDS)
         for task in (self._renewing, self._sampling):
             task.cancel()
         await asyncio.gather(self._renewing, self._sampling, return_exceptions=True)
         await self._background.stop()
+        await self._erasing.stop()
         with suppress(StorageError):
             await self.own.end(leaves_entries=bool(self.own.keys) or self._has_own())
         await self.takeover.release()

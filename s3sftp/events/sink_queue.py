@@ -36,8 +36,6 @@ class CoveredChange:
 
     key: str | None
     """Its entry, until it is removed."""
-    generation: int
-    """The generation of `OwnEntries` that the entry belongs to."""
     sinks: set[str]
     """The sinks that need it."""
 

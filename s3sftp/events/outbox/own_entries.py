@@ -11,7 +11,14 @@ from typing import Final
 
 from s3sftp.backends.small_objects import SmallObjects
 from s3sftp.errors import StorageError
-from s3sftp.events.outbox.entries import ChangeEntry, WaitingEntry, change_folder, entry_name, sink_folder
+from s3sftp.events.outbox.entries import (
+    ENTRIES,
+    ChangeEntry,
+    WaitingEntry,
+    change_folder,
+    entry_name,
+    sink_folder,
+)
 from s3sftp.events.outbox.lease import Lease, LeaseLost, running_clock
 from s3sftp.telemetry import get_logger
 
@@ -36,8 +43,6 @@ class OwnEntries:
         self._lost = lost
         self._abandoned = abandoned
         self.lease = self._new_lease()
-        self.generation = 0
-        """How often the instance has changed."""
         self.keys: set[str] = set()
         """The entries that exist, or may exist, of all own instances; bounded by what is in memory."""
         self._used_at = 0.0
@@ -47,10 +52,11 @@ class OwnEntries:
         """The present instance."""
         return self.lease.instance
 
-    @property
-    def is_safe(self) -> bool:
-        """Whether nobody can have adopted the entries up to now."""
-        return self.lease.is_certain
+    def covers(self, key: str | None) -> bool:
+        """Whether an entry is certainly this process's own still: another one may have adopted it, perhaps
+        while it was being written."""
+        is_own = key is not None and key.startswith(f"{ENTRIES}{self.instance}/")
+        return is_own and self.lease.is_certain
 
     async def note(self, entry: ChangeEntry, key: str | None = None) -> str:
         """Write a change that is about to be made. Returns its key. `key`: of what it replaces.
@@ -122,7 +128,6 @@ class OwnEntries:
             " its events: some are delivered twice",
         )
         adopted, self.lease = self.instance, self._new_lease()
-        self.generation += 1
         self._lost(adopted)
 
     def _new_lease(self) -> Lease:

@@ -11,7 +11,8 @@
              there is no such target, but the source     it did not happen
              anything else                               unknown
 
-Times are those of the store alone, in whole seconds, as replies to HEAD report them.
+Times are those of the store alone, in whole seconds, as replies to HEAD report them. If the file is in
+another store than the entry, their clocks may differ: what depends on that difference is unknown.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ import math
 from dataclasses import dataclass
 
 from s3sftp.events.outbox.entries import Check
+
+
+class StorageGone(Exception):
+    """The configuration does not have the storage of a place any more: nobody can look at it."""
 
 
 class Verdict(enum.Enum):
@@ -59,9 +64,17 @@ class Found:
         return self.modified is None or math.floor(self.modified) >= math.floor(written)
 
 
-def settle(check: Check, at_place: Found | None, at_target: Found | None, written: float) -> Verdict:
+def settle(
+    check: Check, at_place: Found | None, at_target: Found | None, written: float, slack: float = 0.0
+) -> Verdict:
     """Decide. `at_place` and `at_target` are what is stored where the check names them, None for nothing;
-    `written` is when the change was noted, just before it began, by the store's clock."""
+    `written` is when the change was noted, just before it began, by the store's clock. That of the files may
+    differ from it by `slack` seconds."""
+    earliest, latest = (_settle(check, at_place, at_target, written + shift) for shift in (-slack, slack))
+    return earliest if earliest is latest else Verdict.UNKNOWN
+
+
+def _settle(check: Check, at_place: Found | None, at_target: Found | None, written: float) -> Verdict:
     if check.action == "commit":
         return _settle_commit(check, at_place, written)
     if check.action == "remove":

@@ -3,6 +3,7 @@
     each half of `takeover_time`   LIST of the leases ─► one silent for `takeover_time`, or empty?
                                    ─► PUT it, if it still is what was listed ─► its entries are ours
     then                           each old change: look at what is stored ─► events for the sinks, or nothing
+                                   what cannot be looked at now waits; nothing else waits for it
 
 A process holds the leases of all instances whose entries it has, and renews them: if it ends too, another one
 adopts them all. Entries that have no lease are looked for at the start, and now and then.
@@ -11,9 +12,10 @@ adopts them all. Entries that have no lease are looked for at the start, and now
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from s3sftp.backends import Place
@@ -33,15 +35,17 @@ from s3sftp.events.outbox.entries import (
 )
 from s3sftp.events.outbox.lease import Lease, LeaseLost, running_clock
 from s3sftp.events.outbox.own_entries import OwnEntries
-from s3sftp.events.outbox.settling import Found, Verdict, settle
+from s3sftp.events.outbox.settling import Found, StorageGone, Verdict, settle
 from s3sftp.runtime.concurrency import for_each
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.events")
 Look = Callable[[Place], Awaitable[Found | None]]
-"""Asks the storage what is at a place."""
+"""Asks the storage what is at a place. Raises StorageError: if it fails; StorageGone: if there is none."""
 _PAGE: Final = 100
 _AT_ONCE: Final = 8
+_CLOCK_SLACK: Final = 300.0
+"""Seconds by which the clock of another storage may differ from that of the outbox."""
 _SWEEPS_PER_SEARCH: Final = 20
 """Sweeps from one search for entries without a lease to the next."""
 
@@ -71,7 +75,9 @@ class Takeover:
         self._silent: dict[str, _Silence] = {}
         self._adopted: dict[str, Lease] = {}
         self._unsettled: set[str] = set()
-        """Adopted instances that may have changes."""
+        """Adopted instances that may have changes, or events that no reader knows of."""
+        self._reported: set[str] = set()
+        """The keys of what has failed or is for nobody, which is logged once."""
         self._sweeps = 0
         self._asked = 0.0
         """When the latest listing of the leases was requested."""
@@ -114,32 +120,68 @@ class Takeover:
             try:
                 await self.sweep()
             except StorageError as error:
-                self._silent.clear()  # nobody can give a sign of life while the store does not answer
-                _log.warning("events.takeover_failed", error=str(error), detail=error.detail)
+                _log.warning("events.takeover_failed", key=LEASES, error=str(error), detail=error.detail)
             except Exception:
-                _log.exception("events.takeover_crashed")
+                _log.exception("events.takeover_crashed", key=LEASES)
             await asyncio.sleep(self._seconds / 2)
 
     async def sweep(self) -> None:
-        """Adopt the instances that have ended, and settle their changes. Raises StorageError: if the store
-        fails."""
-        leases = await self._leases()
+        """Adopt the instances that have ended, and settle their changes. What fails for one of them does not
+        hold up the others. Raises StorageError: if the store does not list the leases."""
+        try:
+            leases = await self._leases()
+        except StorageError:
+            self._silent.clear()  # nobody can give a sign of life while the store does not answer
+            raise
         for listed in leases.values():
-            await self._adopt_if_ended(listed)
+            with self._reporting(listed.key):
+                await self._adopt_if_ended(listed)
         if self._sweeps % _SWEEPS_PER_SEARCH == 0:
-            await self._adopt_without_lease(leases)
+            with self._reporting(ENTRIES):
+                await self._adopt_without_lease(leases)
         self._sweeps += 1
         for instance in list(self._adopted):
-            if instance in self._unsettled:
-                is_done = await self._settle_all(instance, ())
-                await self._find_folders(instance)  # after that, so that events keep their order
-                if is_done:
-                    self._unsettled.discard(instance)
-            if instance not in self._unsettled and not self._backlog.has_any_of(instance):
-                await self._end_if_empty(instance)
+            with self._reporting(f"{ENTRIES}{instance}/"):
+                await self._look_after(instance)
         if self.has_own_changes:
-            self.has_own_changes = not await self._settle_all(self._own.instance, self._own.keys)
-            await self._find_folders(self._own.instance)
+            with self._reporting(f"{ENTRIES}{self._own.instance}/"):
+                await self._look_after_own(self._own.instance)
+
+    async def _look_after(self, instance: str) -> None:
+        """Settle the changes of an adopted instance, and have its events read; end it when it is empty."""
+        if instance in self._unsettled:
+            is_done = await self._settle_all(instance, ())
+            await self._find_folders(instance)  # after that, so that events keep their order
+            if is_done:
+                self._unsettled.discard(instance)
+        if instance not in self._unsettled and not self._backlog.has_any_of(instance):
+            await self._end_if_empty(instance)
+
+    async def _look_after_own(self, instance: str) -> None:
+        self.has_own_changes = False
+        is_done = False
+        try:
+            are_settled = await self._settle_all(instance, self._own.keys)
+            await self._find_folders(instance)
+            is_done = are_settled
+        finally:
+            self.has_own_changes |= not is_done
+
+    @contextmanager
+    def _reporting(self, key: str) -> Iterator[None]:
+        """Log a failure once, until what is at the key has succeeded, and go on."""
+        try:
+            yield
+        except StorageError as error:
+            if key not in self._reported:
+                _log.warning("events.takeover_failed", key=key, error=str(error), detail=error.detail)
+            self._reported.add(key)
+        except Exception:
+            if key not in self._reported:
+                _log.exception("events.takeover_crashed", key=key)
+            self._reported.add(key)
+        else:
+            self._reported.discard(key)
 
     async def _leases(self) -> dict[str, ListedEntry]:
         found: dict[str, ListedEntry] = {}
@@ -188,6 +230,9 @@ class Takeover:
             await lease.renew()
         except (LeaseLost, Changed, AlreadyExists, NotFound):
             return  # another process was faster, or it lives
+        except StorageError:
+            self._silent.pop(instance, None)  # while nothing can be written, it can give no sign of life
+            raise
         self._adopted[instance] = lease
         self._unsettled.add(instance)
         _log.info("events.adopted", instance=instance, silent_seconds=round(silent, 1))
@@ -196,25 +241,38 @@ class Takeover:
         self._adopted.pop(instance, None)
         self._unsettled.discard(instance)
         self._backlog.forget(instance)
+        folder = f"{ENTRIES}{instance}/"
+        self._reported = {key for key in self._reported if not key.startswith(folder)}
 
-    async def _find_folders(self, instance: str) -> None:
-        """Have the readers read the events that wait, of each sink."""
+    async def _find_folders(self, instance: str) -> Collection[str]:
+        """Have the readers read the events that wait, of each sink. Returns the names of the folders."""
         page = await self._objects.page(f"{ENTRIES}{instance}/", delimiter="/")
         for folder in page.folders:
             sink = folder.removesuffix("/").rpartition("/")[2]
-            if sink != CHANGES and not self._backlog.try_to_read(instance, sink):
+            if sink == CHANGES or self._backlog.try_to_read(instance, sink):
+                continue
+            if folder not in self._reported:
+                self._reported.add(folder)
                 _log.warning("events.sink_unknown", sink=sink, instance=instance)
+        return [folder.removesuffix("/").rpartition("/")[2] for folder in page.folders]
 
     async def _end_if_empty(self, instance: str) -> None:
-        page = await self._objects.page(f"{ENTRIES}{instance}/", most=1)
-        if not page.entries:
-            lease = self._adopted.pop(instance)
-            await lease.end(leaves_entries=False)
+        """Give up the lease, unless something has come since the folders were found: of `replay`, or of a
+        process that hung while it wrote."""
+        page = await self._objects.page(f"{ENTRIES}{instance}/", most=1)  # some stores list empty folders
+        if page.entries:
+            if CHANGES in await self._find_folders(instance):
+                self._unsettled.add(instance)
+            return
+        lease = self._adopted[instance]
+        self._drop(instance)
+        await lease.end(leaves_entries=False)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _settle_all(self, instance: str, but: Collection[str]) -> bool:
-        """Settle the changes of an instance. Returns whether none is left, because none is too new."""
+        """Settle the changes of an instance. Returns whether none is left: none is too new, or cannot be
+        looked at."""
         after: str | None = None
         is_done = True
         while True:
@@ -222,10 +280,19 @@ class Takeover:
             old = [each for each in page.entries if page.now - each.modified >= self._seconds]
             old = [each for each in old if each.key not in but]
             is_done &= len(old) == len([each for each in page.entries if each.key not in but])
-            await for_each(old, lambda each: self._settle(instance, each), _AT_ONCE)
+            left: list[ListedEntry] = []
+            await for_each(old, partial(self._try_to_settle, instance, left), _AT_ONCE)
+            is_done &= not left
             after = page.next
             if after is None:
                 return is_done
+
+    async def _try_to_settle(self, instance: str, left: list[ListedEntry], listed: ListedEntry) -> None:
+        """Settle a change, or add it to what is left."""
+        left.append(listed)
+        with self._reporting(listed.key):
+            await self._settle(instance, listed)
+            left.remove(listed)
 
     async def _settle(self, instance: str, listed: ListedEntry) -> None:
         text = await self._objects.read(listed.key)
@@ -254,9 +321,13 @@ class Takeover:
     async def verdict_of(self, entry: ChangeEntry, written: float) -> tuple[Verdict, Found | None]:
         """What became of a change, and the file that tells. Raises StorageError: if the store fails."""
         check = entry.check
-        at_target = None if check.target is None else await self._look(check.target)
-        at_place = await self._look(check.place)
-        verdict = settle(check, at_place, at_target, written)
+        try:
+            at_target = None if check.target is None else await self._look(check.target)
+            at_place = await self._look(check.place)
+        except StorageGone:
+            return Verdict.UNKNOWN, None
+        is_elsewhere = any(place is not None and place.storage for place in (check.place, check.target))
+        verdict = settle(check, at_place, at_target, written, _CLOCK_SLACK if is_elsewhere else 0.0)
         return verdict, at_place if check.action == "commit" else at_target
 
 

@@ -9,7 +9,7 @@ import pytest
 from s3sftp.backends import Place
 from s3sftp.errors import StorageFailure
 from s3sftp.events.announcements import Announcer
-from s3sftp.events.cloud_event import EventKind
+from s3sftp.events.cloud_event import CloudEvent, EventKind
 from s3sftp.events.outbox.entries import Check
 from s3sftp.events.outbox.survey import replay_refused, waiting_events
 from s3sftp.events.sink import EventRefused
@@ -202,3 +202,44 @@ async def test_a_change_whose_entry_was_abandoned_is_not_announced() -> None:
         await until(lambda: any("DELETE" in each and "_changes" in each for each in objects.requests[-2:]))
         assert not objects.entries()
     assert sink.subjects == ["/first"]
+
+
+async def test_what_nobody_tells_again_is_delivered_also_if_its_queue_was_full() -> None:
+    """As files that are missing: they are in the outbox at once, and the queue has no room for them."""
+    sink, objects = ScriptedSink(), CountedObjects()
+    sink.answer = lambda _: OSError("down")
+    async with dispatching(sink, objects=objects, most_waiting=10) as (_, dispatcher):
+        told = [f"/{number:02}" for number in range(25)]
+        for number, path in enumerate(told):
+            event = CloudEvent(f"{number:032x}", EventKind.FILE_MISSING, "urn:x", path, 1e9 + number, {})
+            await dispatcher.told_for_good(event, ["hook"])
+            assert len(objects.entries()) == number + 1
+            assert len(dispatcher.queues["hook"]) <= 10
+        sink.answer = lambda _: None
+        dispatcher.queues["hook"].hurry()
+        await sink.until(lambda: len(sink.accepted) == 25)
+        await until(lambda: not objects.entries())
+    assert sink.subjects == told
+
+
+async def test_a_change_whose_entry_another_process_adopts_while_it_is_written_is_kept_again() -> None:
+    """The lease is lost, and begun anew by another operation, while the store takes its time."""
+    sink, objects = ScriptedSink(), CountedObjects()
+    sink.open.clear()
+    written = asyncio.Event()
+    async with dispatching(sink, objects=objects) as (announcer, dispatcher):
+        await commit(announcer, "/first")
+        objects.hold = lambda what, key: written if "_changes" in key else None
+        slow = asyncio.create_task(commit(announcer, "/slow"))
+        await until(lambda: sum("_changes" in each for each in objects.requests) == 2)
+        objects.hold = lambda what, key: None
+        await objects.put(f"leases/{dispatcher.own.instance}", b"another process")
+        await dispatcher.own.renew(has_entries=True)
+        await commit(announcer, "/other")
+        written.set()
+        await slow
+        own = f"entries/{dispatcher.own.instance}/hook/"
+        await until(lambda: sum(key.startswith(own) for key in objects.entries()) == 2)
+        kept = [line async for line in waiting_events(objects) if line.key.startswith(own)]
+        assert [line.event.subject for line in kept if line.event] == ["/first", "/slow"]
+        sink.open.set()

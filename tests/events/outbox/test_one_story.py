@@ -34,8 +34,17 @@ class Told:
     objects: CountedObjects
     dispatcher: EventDispatcher
 
+    async def settled(self) -> None:
+        """Wait until nothing is in doubt."""
+        async with asyncio.timeout(60):
+            while (
+                self.dispatcher._doubts or len(self.dispatcher._background) or len(self.dispatcher._erasing)
+            ):
+                await asyncio.sleep(0.005)
+
     async def stories(self) -> list[tuple[str, str]]:
         """All that is told until nothing remains to be told, changes in doubt included."""
+        await self.settled()
         await self.dispatcher.stop()
         return [(str(event.kind), event.subject) for event in self.sink.accepted]
 
@@ -60,6 +69,7 @@ async def telling(
     volume.announcer = Announcer(
         Routes(rules, ("*.filepart", "*.partial")), "urn:test", volume.backend, dispatcher
     )
+    dispatcher.doubt_seconds = 0.0
     await volume.start()
     await dispatcher.start()
     try:

@@ -79,3 +79,30 @@ def test_a_tree_was_renamed_if_only_its_target_is_there(
     source: Found | None, target: Found | None, verdict: Verdict
 ) -> None:
     assert settle(TREE, source, target, NOTED) is verdict
+
+
+@pytest.mark.parametrize(
+    ("check", "source", "target", "alone", "elsewhere"),
+    [
+        (COMMIT, Found("other", '"x"', 3, 999.0), None, Verdict.NOT, Verdict.UNKNOWN),
+        (COMMIT, Found("other", '"x"', 3, 600.0), None, Verdict.NOT, Verdict.NOT),
+        (COMMIT, Found("m", '"x"', 3, 999.0), None, Verdict.HAPPENED, Verdict.HAPPENED),
+        (REMOVAL, Found("m", '"v"', 3, 999.0), None, Verdict.NOT, Verdict.UNKNOWN),
+        (REMOVAL, Found("m", '"v"', 3, 600.0), None, Verdict.NOT, Verdict.NOT),
+        (REMOVAL, None, None, Verdict.HAPPENED, Verdict.HAPPENED),
+        (RENAME, Found("m", '"v"', 3, 600.0), Found("m", '"v"', 3, 900.0), Verdict.NOT, Verdict.UNKNOWN),
+        (
+            RENAME,
+            Found("m", '"v"', 3, 600.0),
+            Found("m", '"v"', 3, 1400.0),
+            Verdict.HAPPENED,
+            Verdict.HAPPENED,
+        ),
+        (RENAME, None, Found("m", '"v"', 3, 1001.0), Verdict.HAPPENED, Verdict.UNKNOWN),
+    ],
+)
+def test_what_depends_on_the_clocks_of_two_stores_is_unknown(
+    check: Check, source: Found | None, target: Found | None, alone: Verdict, elsewhere: Verdict
+) -> None:
+    assert settle(check, source, target, NOTED) is alone
+    assert settle(check, source, target, NOTED, 300.0) is elsewhere
