@@ -102,18 +102,20 @@ class AnnouncedChange:
 
     async def acknowledge(self) -> None:
         """Have the synchronous sinks accept the event. Raises StorageFailure: if one does not; the event then
-        is delivered later."""
+        is delivered later. Whoever calls this has to call `leave` afterwards, in any case."""
         if self._dispatcher is None or self._pending is None or not self._awaited:
             return
-        awaited, self._awaited = self._awaited, []
-        asked = [
-            self._dispatcher.ask(name, WaitingEvent(event, change=self._pending)) for name, event in awaited
-        ]
+        asked = [self._ask(self._dispatcher, *each) for each in self._awaited]
         failures = [each for each in await asyncio.gather(*asked) if each is not None]
         if failures:
             raise StorageFailure(
                 "the file is stored, but what was to follow failed", detail=describe_unexpected(failures[0])
             ) from failures[0]
+
+    async def _ask(self, dispatcher: EventDispatcher, name: str, event: CloudEvent) -> Exception | None:
+        """Ask one sink. A client that leaves before this runs at all has it asked by `leave`."""
+        self._awaited.remove((name, event))
+        return await dispatcher.ask(name, WaitingEvent(event, change=self._pending))
 
     def leave(self) -> None:
         """Nobody waits for the synchronous sinks any more: they get the event as all others do."""

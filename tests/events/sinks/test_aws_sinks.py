@@ -293,9 +293,7 @@ async def test_what_a_sink_has_no_time_to_send_singly_is_not_tried_and_the_other
         options = SqsSinkOptions(
             type="sqs", queue_url=QUEUE, endpoint_url=relay.url, region=REGION, time_limit=60
         )
-        sink = AwsSink(
-            "orders", options, SqsFormat(options), region=None, in_order=False, clock=lambda: now
-        )
+        sink = AwsSink("orders", options, SqsFormat(options), region=None, in_order=False, clock=lambda: now)
         await sink.start()
         try:
             outcomes = await sink.deliver(events(5))
