@@ -139,6 +139,20 @@ class AnnouncedChange:
         self.is_in_doubt = True
         self._dispatcher.decide_later(lambda: self._decide(otherwise))
 
+    def made_again(self) -> AnnouncedChange | None:
+        """This change, which is in doubt, for another attempt: with the same events, so that receivers know
+        them again, and the same entry, which tells whether any attempt has made it. It is not decided for
+        this one any more. None: if it has been decided, or another process may have its entry."""
+        dispatcher = self._dispatcher
+        if dispatcher is None or self._key is None or self._generation != dispatcher.own.generation:
+            return None
+        if not dispatcher.own.lease.is_fresh:
+            return None
+        again = AnnouncedChange(dispatcher, self._deliveries)
+        again._key, again._generation, again._entry = self._key, self._generation, self._entry
+        self._key, self._deliveries = None, []
+        return again
+
     async def _decide(self, otherwise: Callable[[], None]) -> None:
         """Raises StorageError: if the store fails."""
         assert self._dispatcher is not None and self._entry is not None  # noqa: S101, PT018

@@ -11,8 +11,9 @@ import pytest
 
 from s3sftp.backends import Place, Session
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.errors import AlreadyExists, NotFound, StorageError, StorageFailure
+from s3sftp.errors import AlreadyExists, Busy, NotFound, PermissionDenied, StorageError, StorageFailure
 from s3sftp.events.announcements import Announcer
+from s3sftp.events.cloud_event import EventKind
 from s3sftp.events.dispatcher import EventDispatcher
 from s3sftp.events.event_metrics import EventMetrics
 from s3sftp.events.outbox.looking import look
@@ -175,6 +176,74 @@ async def test_a_rename_that_published_its_target_and_left_its_source_is_told() 
             await told.files.rename(at("/a"), at("/c"), overwrite=False)
         assert await told.stories() == [("file.renamed", "/c")]
         assert told.sink.accepted[0].data["certainty"] in ("confirmed", "unknown")
+
+
+@pytest.mark.parametrize("refusal", [PermissionDenied(), Busy()])
+async def test_a_removal_that_was_refused_is_told_once_when_it_is_made(refusal: StorageError) -> None:
+    backend = MemoryBackend({"alice/a": b"1"}, fail=failing("delete", refusal))
+    async with telling(backend) as told:
+        with pytest.raises(type(refusal)):
+            await told.files.remove(at("/a"))
+        await told.files.remove(at("/a"))
+        assert await told.stories() == [("file.removed", "/a")]
+
+
+async def test_a_removal_in_doubt_that_is_made_again_is_told_once() -> None:
+    backend = MemoryBackend({"alice/a": b"1"}, fail=failing("delete", StorageFailure()))
+    async with telling(backend) as told:
+        with pytest.raises(StorageFailure):
+            await told.files.remove(at("/a"))
+        await told.files.remove(at("/a"))
+        assert await told.stories() == [("file.removed", "/a")]
+        assert not told.objects.entries()
+
+
+@pytest.mark.parametrize("error", [PermissionDenied(), Busy(), StorageFailure()])
+async def test_a_rename_in_doubt_that_is_made_again_is_told_once(error: StorageError) -> None:
+    backend = MemoryBackend({"alice/a": b"1"}, fail=failing("rename", error))
+    async with telling(backend) as told:
+        with pytest.raises(type(error)):
+            await told.files.rename(at("/a"), at("/c"), overwrite=True)
+        await told.files.rename(at("/a"), at("/c"), overwrite=True)
+        assert await told.stories() == [("file.renamed", "/c")]
+        assert not told.objects.entries()
+
+
+async def test_a_rename_in_doubt_stays_so_if_another_attempt_is_refused() -> None:
+    """The first one had published the target, over which the second one may not rename."""
+    backend = MemoryBackend({"alice/a": b"1"})
+    rename = backend.rename
+
+    async def copy_alone(source: Place, target: Place, *_: object, **__: object) -> None:
+        backend.put(target.key.decode(), b"1")
+        backend.rename = rename  # type: ignore[method-assign]
+        raise StorageFailure("the source could not be removed")
+
+    backend.rename = copy_alone  # type: ignore[method-assign, assignment]
+    async with telling(backend) as told:
+        with pytest.raises(StorageFailure):
+            await told.files.rename(at("/a"), at("/c"), overwrite=False)
+        with pytest.raises(AlreadyExists):
+            await told.files.rename(at("/a"), at("/c"), overwrite=False)
+        assert await told.stories() == [("file.renamed", "/c")]
+
+
+async def test_another_file_that_is_removed_after_a_removal_in_doubt_is_told_too() -> None:
+    backend = MemoryBackend({"alice/a": b"1"})
+    delete = backend.delete
+
+    async def delete_and_fail(place: Place, session: Session) -> None:
+        await delete(place, session)
+        backend.delete = delete  # type: ignore[method-assign]
+        raise StorageFailure
+
+    backend.delete = delete_and_fail  # type: ignore[method-assign]
+    async with telling(backend, kinds=frozenset({EventKind.FILE_REMOVED})) as told:
+        with pytest.raises(StorageFailure):
+            await told.files.remove(at("/a"))
+        await put(told.files, "/a", b"22")
+        await told.files.remove(at("/a"))
+        assert await told.stories() == [("file.removed", "/a")] * 2
 
 
 async def test_a_client_that_leaves_after_a_removal_takes_no_event_along() -> None:
