@@ -18,6 +18,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +27,7 @@ from s3sftp.backends.router import backend_at
 from s3sftp.errors import StorageFailure, describe_unexpected
 from s3sftp.events.cloud_event import CloudEvent, EventKind
 from s3sftp.events.dispatcher import EventDispatcher
-from s3sftp.events.outbox.entries import AddressedEvent, ChangeEntry, Check
+from s3sftp.events.outbox.entries import AddressedEvent, ChangeEntry, Check, change_folder
 from s3sftp.events.outbox.settling import Verdict
 from s3sftp.events.outbox.takeover import settled_event
 from s3sftp.events.routes import Routes, SinkNames
@@ -143,13 +144,13 @@ class AnnouncedChange:
         """This change, which is in doubt, for another attempt: with the same events, so that receivers know
         them again, and the same entry, which tells whether any attempt has made it. It is not decided for
         this one any more. None: if it has been decided, or another process may have its entry."""
-        dispatcher = self._dispatcher
-        if dispatcher is None or self._key is None or self._generation != dispatcher.own.generation:
+        own = None if self._dispatcher is None else self._dispatcher.own
+        if own is None or self._key is None or not own.lease.is_fresh:
             return None
-        if not dispatcher.own.lease.is_fresh:
+        if not self._key.startswith(change_folder(own.instance)):
             return None
-        again = AnnouncedChange(dispatcher, self._deliveries)
-        again._key, again._generation, again._entry = self._key, self._generation, self._entry
+        again = copy(self)
+        again.is_in_doubt = False
         self._key, self._deliveries = None, []
         return again
 

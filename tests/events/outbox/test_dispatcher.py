@@ -202,27 +202,3 @@ async def test_a_change_whose_entry_was_abandoned_is_not_announced() -> None:
         await until(lambda: any("DELETE" in each and "_changes" in each for each in objects.requests[-2:]))
         assert not objects.entries()
     assert sink.subjects == ["/first"]
-
-
-async def test_who_leaves_before_a_synchronous_sink_is_asked_takes_no_event_along() -> None:
-    """In the same turn of the loop, so that the call to the sink has not begun."""
-    sink, objects = ScriptedSink(), CountedObjects()
-    async with dispatching(sink, objects=objects, synchronous=True) as (announcer, _):
-        place = Place((b"alice", b"left"))
-        change = announcer.upload("/left", place, SESSION)
-        await change.begin(Check("commit", place, mark="m"), size=1)
-        change.happened(etag="e")
-
-        async def acknowledge() -> None:
-            try:
-                await change.acknowledge()
-            finally:
-                change.leave()
-
-        task = asyncio.create_task(acknowledge())
-        asyncio.get_running_loop().call_soon(task.cancel)
-        await asyncio.gather(task, return_exceptions=True)
-        assert task.cancelled()
-        await sink.until(lambda: bool(sink.accepted))
-        await until(lambda: not objects.entries())
-    assert sink.subjects == ["/left"]
