@@ -39,7 +39,7 @@ _log = get_logger("s3sftp.events")
 _LOOK_SECONDS = 30.0
 """The longest pause between two looks at the clock: it may be set, and the machine may sleep."""
 _LOOK_BACK = timedelta(hours=1)
-"""How long before its first sight a rule may have been due: a server may have lost its state."""
+"""How long before the first look of all a rule may have been due: a server may have lost its state."""
 _LATEST = timedelta(days=3)
 """How long after it was due it is still decided whether a file came."""
 _CHECK_SECONDS = 60.0
@@ -89,18 +89,31 @@ class ExpectedFiles:
         await self._see(event.session.user, event.path, event.size)
 
     async def renamed(self, event: Renamed) -> None:
-        """A subscriber of renames: a file often gets its name after its upload. Its size is not known; a rule
-        with a minimum asks the storage when it is due."""
-        await self._see(event.session.user, event.target, None)
+        """A subscriber of renames: a file often gets its name after its upload. The storage is asked for its
+        size if a rule needs it; a file that is not there any more has come."""
+        user, size = event.session.user, None
+        met = {file.rule for file in files_met(self._rules, user, event.target, None, self._now())}
+        if any(rule.min_bytes for rule in self._rules if rule.name in met):
+            size = await self._size_of(event)
+        await self._see(user, event.target, size)
+
+    async def _size_of(self, event: Renamed) -> int | None:
+        """The size of a renamed file; None if the storage does not say."""
+        backend = self._backend()
+        if backend is not None:
+            with suppress(StorageError, TimeoutError):
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    info = await backend.file_info(event.target_place, event.session)
+                return None if info.is_dir else info.size
+        return None
 
     async def look(self) -> None:
         """Decide what is due now. Raises OSError: if the marks cannot be used."""
         backend = self._backend()
         if backend is None or not await asyncio.to_thread(self._marks.lead):
             return
-        for rule in self._rules:
-            for file in await asyncio.to_thread(self._undecided, rule):
-                await self._decide(rule, file, backend)
+        for rule, file in await asyncio.to_thread(self._undecided):
+            await self._decide(rule, file, backend)
         await asyncio.to_thread(self._marks.forget_old)
 
     async def _run(self) -> None:
@@ -126,16 +139,24 @@ class ExpectedFiles:
             except OSError as error:  # the storage is asked when it is due
                 _log.debug("expectation.unnoted", rule=file.rule, user=file.user, error=str(error))
 
-    def _undecided(self, rule: ExpectRule) -> list[ExpectedFile]:
-        """What is due of a rule and not decided. Blocks."""
+    def _undecided(self) -> list[tuple[ExpectRule, ExpectedFile]]:
+        """What is due and not decided, of users from whom it has been expected since before. Blocks."""
         now = self._now()
-        since = max(self._marks.since(rule.name, now - _LOOK_BACK), now - _LATEST)
+        first = now - _LOOK_BACK if self._marks.begin() else now
+        expected = [(rule, user) for rule in self._rules for user in self._users_of(rule)]
+        self._marks.forget_all_but((rule.name, user) for rule, user in expected)
+        found = []
+        for rule, user in expected:
+            since = max(self._marks.since(rule.name, user, first), now - _LATEST)
+            files = [ExpectedFile(rule.name, day, user) for day in rule.due_days(since, now)]
+            found += [(rule, file) for file in files if not self._marks.has_told(file)]
+        return found
+
+    def _users_of(self, rule: ExpectRule) -> list[str]:
+        """The users who have to deliver. One who is not in the configuration is logged later."""
         accounts = self._accounts()
         known = [name for name in accounts if rule.is_of(name)]
-        users = [name for name in known if not accounts[name].is_disabled] if known else [rule.user]
-        days = list(rule.due_days(since, now))
-        files = [ExpectedFile(rule.name, day, user) for day in days for user in users]
-        return [file for file in files if not self._marks.has_told(file)]
+        return [name for name in known if not accounts[name].is_disabled] if known else [rule.user]
 
     async def _decide(self, rule: ExpectRule, file: ExpectedFile, backend: CompleteBackend) -> None:
         """Decide about one file. If that is not possible now, it stays undecided."""

@@ -3,7 +3,7 @@
 <state_dir>/expected/lock                        held by the process that decides
 <state_dir>/expected/seen/RULE%2FDAY%2FUSER      the file has come; made by any process
 <state_dir>/expected/told/RULE%2FDAY%2FUSER      it is decided whether the file came in time
-<state_dir>/expected/since/RULE                  since when the rule is known: an empty file's time
+<state_dir>/expected/since/RULE%2FUSER           since when the rule expects files of the user: a file's time
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,15 +66,31 @@ class ExpectedMarks:
     def has_told(self, file: ExpectedFile) -> bool:
         return self._of("told", file).exists()
 
-    def since(self, rule: str, otherwise: datetime) -> datetime:
-        """Since when a rule is known: the first time that it was asked for, or `otherwise` then."""
-        file = self._directory / "since" / quote(rule, safe="")
+    def begin(self) -> bool:
+        """Whether this is the first use of the directory: nothing is known of the time before."""
+        try:
+            (self._directory / "since").mkdir(parents=True)
+        except FileExistsError:
+            return False
+        return True
+
+    def since(self, rule: str, user: str, otherwise: datetime) -> datetime:
+        """Since when a rule expects files of a user: the first time that this was asked for since the user
+        was forgotten, or `otherwise` then."""
+        file = self._since(rule, user)
         try:
             return datetime.fromtimestamp(file.stat().st_mtime, UTC)
         except FileNotFoundError:
             _touch(file)
             os.utime(file, (otherwise.timestamp(), otherwise.timestamp()))
             return otherwise
+
+    def forget_all_but(self, expected: Iterable[tuple[str, str]]) -> None:
+        """Forget since when files are expected, but of these rules with their users."""
+        kept = {self._since(*each) for each in expected}
+        for file in list((self._directory / "since").iterdir()):
+            if file not in kept:
+                file.unlink(missing_ok=True)
 
     def forget_old(self) -> None:
         """Remove what no decision needs any more."""
@@ -88,6 +104,9 @@ class ExpectedMarks:
         for kind in ("seen", "told"):
             with suppress(FileNotFoundError):
                 yield from list((self._directory / kind).iterdir())
+
+    def _since(self, rule: str, user: str) -> Path:
+        return self._directory / "since" / quote(f"{rule}/{user}", safe="")
 
     def _of(self, kind: str, file: ExpectedFile) -> Path:
         return self._directory / kind / quote(file.text, safe="")

@@ -18,6 +18,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +27,7 @@ from s3sftp.backends.router import backend_at
 from s3sftp.errors import StorageError, StorageFailure, describe_unexpected
 from s3sftp.events.cloud_event import CloudEvent, EventKind
 from s3sftp.events.dispatcher import EventDispatcher
-from s3sftp.events.outbox.entries import AddressedEvent, ChangeEntry, Check
+from s3sftp.events.outbox.entries import AddressedEvent, ChangeEntry, Check, change_folder
 from s3sftp.events.outbox.settling import Verdict
 from s3sftp.events.outbox.takeover import settled_event
 from s3sftp.events.routes import Routes, SinkNames
@@ -100,18 +101,20 @@ class AnnouncedChange:
 
     async def acknowledge(self) -> None:
         """Have the synchronous sinks accept the event. Raises StorageFailure: if one does not; the event then
-        is delivered later."""
+        is delivered later. Whoever calls this has to call `leave` afterwards, in any case."""
         if self._dispatcher is None or self._pending is None or not self._awaited:
             return
-        awaited, self._awaited = self._awaited, []
-        asked = [
-            self._dispatcher.ask(name, WaitingEvent(event, change=self._pending)) for name, event in awaited
-        ]
+        asked = [self._ask(self._dispatcher, *each) for each in self._awaited]
         failures = [each for each in await asyncio.gather(*asked) if each is not None]
         if failures:
             raise StorageFailure(
                 "the file is stored, but what was to follow failed", detail=describe_unexpected(failures[0])
             ) from failures[0]
+
+    async def _ask(self, dispatcher: EventDispatcher, name: str, event: CloudEvent) -> Exception | None:
+        """Ask one sink. A client that leaves before this runs at all has it asked by `leave`."""
+        self._awaited.remove((name, event))
+        return await dispatcher.ask(name, WaitingEvent(event, change=self._pending))
 
     def leave(self) -> None:
         """Nobody waits for the synchronous sinks any more: they get the event as all others do."""
@@ -135,6 +138,20 @@ class AnnouncedChange:
             return
         self.is_in_doubt = True
         self._dispatcher.decide_later(lambda: self._decide(otherwise))
+
+    def made_again(self) -> AnnouncedChange | None:
+        """This change, which is in doubt, for another attempt: with the same events, so that receivers know
+        them again, and the same entry, which tells whether any attempt has made it. It is not decided for
+        this one any more. None: if it has been decided, or another process may have its entry."""
+        own = None if self._dispatcher is None else self._dispatcher.own
+        if own is None or self._key is None or not own.lease.is_fresh:
+            return None
+        if not self._key.startswith(change_folder(own.instance)):
+            return None
+        again = copy(self)
+        again.is_in_doubt = False
+        self._key, self._deliveries = None, []
+        return again
 
     async def _decide(self, otherwise: Callable[[], None]) -> None:
         """Raises StorageError: if the store fails."""

@@ -12,6 +12,10 @@ class EventRefused(Exception):
     """The sink has understood the event and will never accept it: another attempt is useless."""
 
 
+class EventNotTried(Exception):
+    """The sink has not offered the event, because others took its time. That is no failed attempt."""
+
+
 class EventSink(Protocol):
     """One destination. Calls of `deliver` may overlap only if `concurrency` is above 1."""
 
@@ -29,7 +33,8 @@ class EventSink(Protocol):
         """Offer the events, in their order.
 
         Returns for each: None if the destination has accepted it for good, the failure otherwise
-        (EventRefused: it never will). May be cancelled at any time; never raises otherwise.
+        (EventRefused: it never will; EventNotTried: it was not asked). Takes at most three times the sink's
+        time limit, and tries at least one. May be cancelled at any time; never raises otherwise.
         """
 
     async def close(self) -> None:

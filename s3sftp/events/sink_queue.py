@@ -21,13 +21,17 @@ from typing import Final, Protocol
 from s3sftp.errors import describe_unexpected
 from s3sftp.events.cloud_event import CloudEvent
 from s3sftp.events.routes import SinkRule
-from s3sftp.events.sink import EventRefused, EventSink
+from s3sftp.events.sink import EventNotTried, EventRefused, EventSink
 from s3sftp.runtime.backoff import Backoff
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.events")
 _HEADSTRONG: Final = 4
-"""Failures in a row after which every other attempt leaves out the first event, which may be the reason."""
+"""Failures in a row after which every other attempt offers another event alone: the first ones may be the
+reason."""
+_PATIENCE: Final = 3
+"""How many time limits a call may take: a sink that offers the events of a batch one by one needs as many. It
+keeps them itself; this ends a call that hangs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +56,12 @@ class WaitingEvent:
     attempts: int = 0
     reason: str | None = None
     """The last failure."""
+    failed_after: int | None = None
+    """How many calls had brought events to the sink when it last failed; None if it has not."""
+    own_failures: int = 0
+    """How often it has failed while the sink accepted others. The more, the fewer come with it."""
+    not_before: float = 0.0
+    """When it is offered again after such a failure, by the clock of the loop."""
     is_in_hand: bool = False
     """Whether the sink is being offered it."""
     is_being_kept: bool = False
@@ -108,6 +118,9 @@ class SinkQueue:
         self._items: list[WaitingEvent] = []
         self._calls = asyncio.Semaphore(sink.concurrency)
         self._failures = 0
+        """Calls in a row in which the sink has accepted nothing."""
+        self._successes = 0
+        """Calls in which the sink has accepted or refused an event: it works."""
         self._not_before = 0.0
         self._changed = asyncio.Event()
         self._progress = asyncio.Event()
@@ -138,8 +151,8 @@ class SinkQueue:
         ]
 
     async def drain(self) -> None:
-        """Wait until nothing is in memory, or the sink fails."""
-        while self._items and not self._failures:
+        """Wait until nothing is in memory but events that fail by themselves, or the sink fails."""
+        while not self._failures and any(not each.own_failures for each in self._items):
             self._progress.clear()
             await self._progress.wait()
 
@@ -167,6 +180,8 @@ class SinkQueue:
     def hurry(self) -> None:
         """Try again now."""
         self._not_before = 0.0
+        for each in self._items:
+            each.not_before = 0.0
         self._changed.set()
 
     async def ask(self, waiting: WaitingEvent) -> Exception | None:
@@ -193,8 +208,6 @@ class SinkQueue:
                 async with self._calls:
                     for each in batch:
                         each.attempts += 1
-                        if each.attempts > 1:
-                            self._keeping.counted(self.name, each, "retried")
                     failures = await self._deliver([each.event for each in batch])
                 self._sort_out(batch, failures)
             finally:
@@ -210,24 +223,35 @@ class SinkQueue:
         while True:
             self._changed.clear()
             free = [each for each in self._items if not each.is_in_hand]
-            pause = self._not_before - loop.time()
-            if free and pause <= 0:
-                if self._failures >= _HEADSTRONG and self._failures % 2 and len(free) > 1:
-                    free = free[1:]
-                batch = free[: self.sink.max_batch]
+            now = loop.time()
+            if self._not_before <= now:
+                batch = self._first_of([each for each in free if each.not_before <= now])
                 for each in batch:
                     each.is_in_hand = True
-                return batch
+                if batch:
+                    return batch
+            due = [max(self._not_before, each.not_before) for each in free]
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause if free else None):
+                async with asyncio.timeout_at(min(due, default=None)):
                     await self._changed.wait()
 
+    def _first_of(self, due: list[WaitingEvent]) -> list[WaitingEvent]:
+        """The next batch of events that may be offered. Those that have failed by themselves come apart."""
+        if self._failures >= _HEADSTRONG and self._failures % 2 and len(due) > 1:
+            other = self._failures // 2 % len(due)
+            return due[other : other + 1]
+        if due and due[0].own_failures:
+            most = max(1, self.sink.max_batch >> due[0].own_failures)
+            return [each for each in due if each.own_failures][:most]
+        return [each for each in due if not each.own_failures][: self.sink.max_batch]
+
     async def _deliver(self, events: Sequence[CloudEvent]) -> Sequence[Exception | None]:
+        limit = _PATIENCE * self.rule.time_limit + 1
         try:
-            async with asyncio.timeout(self.rule.time_limit):
+            async with asyncio.timeout(limit):
                 answers = await self.sink.deliver(events)
         except TimeoutError:
-            return [TimeoutError(f"no answer within {self.rule.time_limit:g} s")] * len(events)
+            return [TimeoutError(f"no answer within {limit:g} s")] * len(events)
         except Exception as error:
             return [error] * len(events)
         if len(answers) != len(events):
@@ -235,9 +259,16 @@ class SinkQueue:
         return answers
 
     def _sort_out(self, batch: list[WaitingEvent], failures: Sequence[Exception | None]) -> None:
-        failed = 0
+        failed: list[WaitingEvent] = []
+        taken, last = 0, None
         for waiting, failure in zip(batch, failures, strict=True):
+            if isinstance(failure, EventNotTried):
+                waiting.attempts -= 1
+                continue
+            if waiting.attempts > 1:
+                self._keeping.counted(self.name, waiting, "retried")
             if failure is None or isinstance(failure, EventRefused):
+                taken += 1
                 self._items.remove(waiting)
                 if failure is None:
                     self._keeping.counted(self.name, waiting, "delivered")
@@ -247,27 +278,49 @@ class SinkQueue:
                     self._keeping.counted(self.name, waiting, "refused")
                     self._keeping.refused(self.name, waiting)
                 continue
-            failed += 1
+            failed.append(waiting)
+            last = last or failure
             waiting.reason = describe_unexpected(failure)
             self._keeping.counted(self.name, waiting, "failed")
             self._keeping.failed(self.name, waiting)
-        self._pause_after(failed, len(batch), next(filter(None, failures), None))
+        if taken:
+            self._works()
+        if failed and last is not None:
+            self._fails(failed, last, takes_others=taken > 0)
 
-    def _pause_after(self, failed: int, of: int, failure: Exception | None) -> None:
-        if not failed:
-            if self._failures:
-                _log.info("events.sink_recovered", sink=self.name, failures=self._failures)
-            self._failures, self.failing_since = 0, None
-            return
-        if not self._failures:
-            self.failing_since = time.time()
+    def _works(self) -> None:
+        """The sink has accepted or refused an event."""
+        if self._failures:
+            _log.info("events.sink_recovered", sink=self.name, failures=self._failures)
+        self._successes += 1
+        self._failures, self.failing_since = 0, None
+
+    def _fails(self, failed: list[WaitingEvent], failure: Exception, *, takes_others: bool) -> None:
+        """Pause for those of the events that fail although the sink has accepted others since, or with them;
+        and for all, if it may be the sink."""
+        own = [each for each in failed if takes_others or each.failed_after not in (None, self._successes)]
+        is_first = all(each.failed_after is None for each in self._items)
+        for each in failed:
+            each.failed_after = self._successes
+        for each in own:
+            each.own_failures += 1
+            each.not_before = self._after(each.own_failures)
+        is_sink = len(own) < len(failed)
+        if is_first or (is_sink and not self._failures):
             _log.warning(
                 "events.delivery_failed",
                 sink=self.name,
-                events=failed,
-                error="" if failure is None else describe_unexpected(failure),
+                events=len(failed),
+                error=describe_unexpected(failure),
                 advice="the events are kept in the outbox and offered again until the sink accepts them",
             )
-        self._failures = self._failures + 1 if failed == of else 1
-        delay = self._backoff.delay(self._failures) * random.uniform(0.75, 1.0)  # noqa: S311
-        self._not_before = asyncio.get_running_loop().time() + delay
+        if not takes_others and self.failing_since is None:
+            self.failing_since = time.time()
+        if is_sink:
+            self._failures += 1
+            self._not_before = self._after(self._failures)
+
+    def _after(self, failures: int) -> float:
+        """When to try again, by the clock of the loop."""
+        delay = self._backoff.delay(failures) * random.uniform(0.75, 1.0)  # noqa: S311
+        return asyncio.get_running_loop().time() + delay

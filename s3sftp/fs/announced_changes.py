@@ -6,17 +6,22 @@ ask.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.errors import (
     AlreadyExists,
+    Busy,
+    Changed,
     InvalidRequest,
     IsADirectory,
     NotADirectory,
     NotEmpty,
     NotFound,
+    PermissionDenied,
     StorageError,
     outcome_is_unknown,
 )
@@ -24,8 +29,11 @@ from s3sftp.events.announcements import NO_CHANGE, AnnouncedChange, Announcer, e
 from s3sftp.events.outbox.entries import Check
 from s3sftp.fs.paths import VirtualPath
 
-_REFUSALS = (AlreadyExists, InvalidRequest, IsADirectory, NotADirectory, NotEmpty, NotFound)
+_REFUSALS: Final = (AlreadyExists, InvalidRequest, IsADirectory, NotADirectory, NotEmpty, NotFound)
 """Errors of a change that has not begun."""
+_REFUSED_REMOVALS: Final = (*_REFUSALS, Busy, Changed, PermissionDenied)
+"""Errors of a removal that has not been made: it is one step, while a rename may have been half made."""
+_MOST_DOUBTS: Final = 100
 
 
 class AnnouncedChanges:
@@ -35,6 +43,9 @@ class AnnouncedChanges:
         self._announcer = announcer
         self._backend = backend
         self._session = session
+        self._doubts: OrderedDict[tuple[Check, float | None], AnnouncedChange] = OrderedDict()
+        """Changes in doubt, by what they were to do to which file: the client often tries again. Least recent
+        first."""
 
     @asynccontextmanager
     async def removal(self, path: VirtualPath, place: Place) -> AsyncIterator[AnnouncedChange]:
@@ -45,8 +56,8 @@ class AnnouncedChanges:
             yield NO_CHANGE
             return
         check = Check("remove", place, version=info.version, size=info.size)
-        await change.begin(check, size=info.size, etag=etag_of(info.version))
-        async with _made(change):
+        facts = {"size": info.size, "etag": etag_of(info.version)}
+        async with self._around(change, check, info, _REFUSED_REMOVALS, facts) as change:
             yield change
 
     @asynccontextmanager
@@ -63,12 +74,39 @@ class AnnouncedChanges:
             source.text, target.text, origin, goal, self._session, is_dir=info.is_dir
         )
         if info.is_dir:
-            await change.begin(Check("rename_directory", origin, goal))
+            check, facts = Check("rename_directory", origin, goal), {}
         else:
             check = Check("rename", origin, goal, version=info.version, size=info.size)
-            await change.begin(check, size=info.size, etag=etag_of(info.version))
-        async with _made(change):
+            facts = {"size": info.size, "etag": etag_of(info.version)}
+        async with self._around(change, check, info, _REFUSALS, facts) as change:
             yield change
+
+    @asynccontextmanager
+    async def _around(
+        self,
+        change: AnnouncedChange,
+        check: Check,
+        info: FileInfo,
+        refusals: tuple[type[StorageError], ...],
+        facts: dict[str, Any],
+    ) -> AsyncIterator[AnnouncedChange]:
+        """Around the change, or another attempt at the same one, while that is in doubt. After a refusal of
+        such an attempt it still is, since the first one may be the reason."""
+        attempt = (check, info.mtime)
+        doubtful = self._doubts.pop(attempt, None)
+        again = None if doubtful is None else doubtful.made_again()
+        if again is None:
+            await change.begin(check, **facts)
+        else:
+            change, refusals = again, ()
+        try:
+            async with _made(change, refusals):
+                yield change
+        finally:
+            if change.is_in_doubt:
+                self._doubts[attempt] = change
+                if len(self._doubts) > _MOST_DOUBTS:
+                    self._doubts.popitem(last=False)
 
     async def _known(self, place: Place) -> FileInfo | None:
         """What is there, often without a request; None for nothing, which the change itself reports."""
@@ -79,13 +117,13 @@ class AnnouncedChanges:
 
 
 @asynccontextmanager
-async def _made(change: AnnouncedChange) -> AsyncIterator[None]:
-    """Around the call: its outcome is that of the change. A rename that has failed may have published its
-    target all the same, so what is stored decides."""
+async def _made(change: AnnouncedChange, refusals: tuple[type[StorageError], ...]) -> AsyncIterator[None]:
+    """Around the call: its outcome is that of the change. `refusals` are errors after which it is certainly
+    not made; after others, such as of a rename that may have published its target, what is stored decides."""
     try:
         yield
     except StorageError as error:
-        if isinstance(error, _REFUSALS) and not outcome_is_unknown(error):
+        if isinstance(error, refusals) and not outcome_is_unknown(error):
             change.nothing_happened()
         else:
             change.in_doubt(_tell_nothing)

@@ -293,9 +293,12 @@ class FileSystem:
         place = self._mounts.place(path, Right.DELETE)
         await self._refuse_slash(path)
         uploads, change = await self._remove_stored(path, place)
-        self._give_up(uploads)
-        self._note_emptied(path)
-        await change.acknowledge()
+        try:
+            self._give_up(uploads)
+            self._note_emptied(path)
+            await change.acknowledge()
+        finally:
+            change.leave()
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
         """Move a file or directory. With `overwrite` a file may replace a file, and a directory an empty one.
@@ -342,35 +345,41 @@ class FileSystem:
         source, target, from_place, to_place = move.source, move.target, move.origin, move.goal
         renamed, change = None, NO_CHANGE
         writers = self.shared.writers
-        async with writers.moving(self.session.user, from_place) as pending:
-            if any(upload.is_bound and not upload.superseded for upload in pending.rows()):
-                raise Busy("a file open there is being added to and cannot be renamed before it is closed")
-            refuse_uploads(self._access, pending.rows(), move)
-            replaced = writers.of_session(self.session, to_place) if move.replaces else []
-            try:
-                renamed, change = await self._rename_stored(
-                    source, target, from_place, to_place, move.replaces
-                )
-            except NotFound:
-                if move.is_own or self._upload_of_nothing_stored(from_place) is None:
+        try:
+            async with writers.moving(self.session.user, from_place) as pending:
+                if any(upload.is_bound and not upload.superseded for upload in pending.rows()):
+                    raise Busy(
+                        "a file open there is being added to and cannot be renamed before it is closed"
+                    )
+                refuse_uploads(self._access, pending.rows(), move)
+                replaced = writers.of_session(self.session, to_place) if move.replaces else []
+                try:
+                    renamed, change = await self._rename_stored(
+                        source, target, from_place, to_place, move.replaces
+                    )
+                except NotFound:
+                    if move.is_own or self._upload_of_nothing_stored(from_place) is None:
+                        raise
+                    if await self._replaces_stored(to_place, move.replaces):
+                        for upload in pending.rows():
+                            upload.take_over()
+                except AlreadyExists:
+                    if move.wanted_to_replace and not move.keeps_both:
+                        self._mounts.rules.at(target).refuse_replacing()
                     raise
-                if await self._replaces_stored(to_place, move.replaces):
-                    for upload in pending.rows():
-                        upload.take_over()
-            except AlreadyExists:
-                if move.wanted_to_replace and not move.keeps_both:
-                    self._mounts.rules.at(target).refuse_replacing()
-                raise
-            fail_refused(self._access, pending.rows(), move)
-            pending.done(to_place, target)
-            if renamed is not None:
-                self._note_emptied(source)
-                writers.stored_changed(from_place)
-                writers.stored_changed(to_place)
-            self._give_up(replaced)
-        if renamed is not None and move.is_own:
-            info = await self._backend.file_info(to_place, self.session)
-            self._access.note_renamed(move.source, move.named, OwnFile(target, to_place, info))
+                fail_refused(self._access, pending.rows(), move)
+                pending.done(to_place, target)
+                if renamed is not None:
+                    self._note_emptied(source)
+                    writers.stored_changed(from_place)
+                    writers.stored_changed(to_place)
+                self._give_up(replaced)
+            if renamed is not None and move.is_own:
+                info = await self._backend.file_info(to_place, self.session)
+                self._access.note_renamed(move.source, move.named, OwnFile(target, to_place, info))
+        except BaseException:
+            change.leave()
+            raise
         return renamed, change
 
     async def _move(self, source: Place, target: Place, *, overwrite: bool) -> None:

@@ -85,11 +85,13 @@ class ExpectedFile:
 def files_met(
     rules: Iterable[ExpectRule], user: str, path: str, size: int | None, now: datetime
 ) -> list[ExpectedFile]:
-    """What a file that has just been stored fulfils. `size` in bytes; None if it is not known, then it counts
-    only for rules without a minimum."""
+    """What a file that has just been stored fulfils. `size` in bytes; None if it is not known: what came must
+    not be announced as missing, so only a size that is known can be too small."""
     found = []
     for rule in rules:
-        if not (rule.is_of(user) and rule.path.may_match(path)) or (size or 0) < rule.min_bytes:
+        if not (rule.is_of(user) and rule.path.may_match(path)):
+            continue
+        if size is not None and size < rule.min_bytes:
             continue
         found += [
             ExpectedFile(rule.name, day, user)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
 
@@ -21,7 +21,7 @@ from yarl import URL
 from s3sftp.config.client_credentials import CredentialFiles, header_in
 from s3sftp.errors import ConfigurationError
 from s3sftp.events.cloud_event import CONTENT_TYPE, CloudEvent
-from s3sftp.events.sink import EventRefused
+from s3sftp.events.sink import EventNotTried, EventRefused
 from s3sftp.events.sinks.failures import DeliveryFailed
 from s3sftp.events.sinks.options import WebhookSinkOptions
 from s3sftp.events.sinks.standard_webhooks import secret_in, webhook_headers
@@ -44,13 +44,19 @@ _MAX_PAUSE_SECONDS = 3600.0
 class WebhookSink:
     """An EventSink over one URL."""
 
-    def __init__(self, name: str, options: WebhookSinkOptions) -> None:
-        """Raises ConfigurationError: if files cannot be used; lists each of them."""
+    def __init__(
+        self, name: str, options: WebhookSinkOptions, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock`, in seconds, says whether there is time for another request of a delivery.
+
+        Raises ConfigurationError: if files cannot be used; lists each of them.
+        """
         self.name = name
         self.max_batch = options.batch
         self.concurrency = options.concurrency
         self._options = options
         self._limit = options.time_limit.total_seconds()
+        self._clock = clock
         files = CredentialFiles(f"events.sinks.{name}")
         self._tls = files.tls(options.ca_file, options.client_cert_file, options.client_key_file)
         header = files.read("header_file", options.header_file, partial(header_in, ours=_OUR_HEADERS))
@@ -70,7 +76,7 @@ class WebhookSink:
             connector=aiohttp.TCPConnector(limit=self._options.concurrency, ssl=self._tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
-            timeout=aiohttp.ClientTimeout(),  # `deliver` limits the time
+            timeout=aiohttp.ClientTimeout(),  # `_post` limits the time
             auto_decompress=False,
         )
 
@@ -81,10 +87,20 @@ class WebhookSink:
     async def deliver(self, events: Sequence[CloudEvent]) -> Sequence[Exception | None]:
         if self._options.batch == 1:
             return [await self._post([event]) for event in events]
+        until = self._clock() + 2 * self._limit
         outcome = await self._post(events)
         if len(events) > 1 and isinstance(outcome, EventRefused):  # one may have spoiled the others
-            return [await self._post([event]) for event in events]
+            return await self._post_singly(events, until)
         return [outcome] * len(events)
+
+    async def _post_singly(self, events: Sequence[CloudEvent], until: float) -> Sequence[Exception | None]:
+        """Post at least the first event, and as many as there is time for: no post begins after `until`."""
+        outcomes: list[Exception | None] = []
+        for event in events:
+            if outcomes and self._clock() >= until:
+                break
+            outcomes.append(await self._post([event]))
+        return outcomes + [EventNotTried("not tried yet")] * (len(events) - len(outcomes))
 
     async def _post(self, events: Sequence[CloudEvent]) -> Exception | None:
         now = asyncio.get_running_loop().time()

@@ -153,6 +153,26 @@ async def test_a_file_that_gets_its_name_by_a_rename_has_come(world: World) -> N
     assert await world.day_of() == []
 
 
+async def renamed_with_a_minimum(world: World) -> list[CloudEvent]:
+    """What is announced of a file that was uploaded under another name and renamed, for a rule with a minimum
+    of 4 bytes."""
+    worker = world.process(min_bytes=4)
+    origin = Place((b"acme", b"in", b"orders-2026-11-27.csv.filepart"))
+    goal = Place((b"acme", b"in", b"orders-2026-11-27.csv"))
+    await worker.renamed(Renamed(f"{TODAY}.filepart", TODAY, origin, goal, ACME, 1.0, {}))
+    return await world.day_of(min_bytes=4)
+
+
+async def test_a_renamed_file_that_somebody_has_taken_away_since_has_come(world: World) -> None:
+    assert await renamed_with_a_minimum(world) == []
+
+
+async def test_a_renamed_file_that_is_too_small_has_not_come(world: World) -> None:
+    await world.store("acme/in/orders-2026-11-27.csv", b"123")
+    [missing] = await renamed_with_a_minimum(world)
+    assert missing.data["reason"] == "too_small"
+
+
 async def test_the_mounts_of_the_user_say_where_a_file_is(world: World) -> None:
     identity = Identity("acme", "acme/", mounts=(Mount("/in", "shared/"),))
     world.accounts = {"acme": Account(identity, None, ())}
@@ -191,6 +211,52 @@ async def test_a_rule_that_is_new_announces_no_past(world: World) -> None:
     await process.look()
     world.now = "2026-11-28T16:00"
     await process.look()
+    assert world.announced == []
+
+
+@pytest.mark.parametrize("was", ["absent", "disabled"])
+async def test_of_a_user_who_is_new_or_enabled_again_nothing_past_is_expected(world: World, was: str) -> None:
+    async def look(now: str, *users: str, disabled: str = "") -> None:
+        world.accounts = {
+            name: Account(
+                Identity(name, f"{name}/", login_rules=LoginRules(disabled=name == disabled)), None, ()
+            )
+            for name in users
+        }
+        world.now = now
+        await process.look()
+
+    process = world.process(user="partner-*")
+    await look("2026-11-24T12:00", "partner-a", "partner-b")
+    if was == "absent":
+        await look("2026-11-24T13:00", "partner-a")
+        await look("2026-11-26T20:00", "partner-a")
+    else:
+        await look("2026-11-24T13:00", "partner-a", "partner-b", disabled="partner-b")
+        await look("2026-11-26T20:00", "partner-a", "partner-b", disabled="partner-b")
+    assert [each.data["user"] for each in world.announced] == ["partner-a"] * 3
+    await look("2026-11-26T21:00", "partner-a", "partner-b")
+    assert len(world.announced) == 3
+    await look("2026-11-27T17:30", "partner-a", "partner-b")
+    assert [each.data["user"] for each in world.announced[3:]] == ["partner-a", "partner-b"]
+
+
+async def test_a_rule_that_is_added_just_after_it_was_due_is_not_asked_for(world: World) -> None:
+    first = world.process()
+    await first.look()
+    await first.stop()
+    world.now = "2026-11-27T17:30"
+    added = ExpectedFiles(
+        [ExpectRule.of("invoices", ExpectOptions(user="acme", path="/in/i-{date}.csv", by="17:00"))],
+        lambda: world.accounts,
+        lambda: world.backend,
+        ExpectedMarks(world.directory),
+        world._announce,
+        world.metrics,
+        "/s3sftp/test",
+        lambda: datetime.fromisoformat(world.now).replace(tzinfo=UTC).timestamp(),
+    )
+    await added.look()
     assert world.announced == []
 
 

@@ -114,6 +114,7 @@ async def dispatching(
     synchronous: bool = False,
     look: Callable[[Place], object] = _nothing_there,
     time_limit: float = 30.0,
+    backoff: Backoff = SOON,
 ) -> AsyncIterator[tuple[Announcer, EventDispatcher]]:
     """A running dispatcher with its announcer; it is stopped at the end, unless it was."""
     rules = [SinkRule(sink.name, ALL, synchronous=synchronous, time_limit=time_limit) for sink in sinks]
@@ -124,7 +125,7 @@ async def dispatching(
         look,  # type: ignore[arg-type]
         takeover_seconds=takeover,
         most_waiting=most_waiting,
-        backoff=SOON,
+        backoff=backoff,
     )
     announcer = Announcer(Routes(rules), "urn:test", None, dispatcher)
     await dispatcher.start()

@@ -11,13 +11,15 @@ import pytest
 
 from s3sftp.backends import Place, Session
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.errors import AlreadyExists, NotFound, StorageError, StorageFailure
+from s3sftp.errors import AlreadyExists, Busy, NotFound, PermissionDenied, StorageError, StorageFailure
 from s3sftp.events.announcements import Announcer
+from s3sftp.events.cloud_event import EventKind
 from s3sftp.events.dispatcher import EventDispatcher
 from s3sftp.events.event_metrics import EventMetrics
 from s3sftp.events.outbox.looking import look
 from s3sftp.events.routes import Routes, SinkRule
-from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage, VirtualPath, WriteMode
+from s3sftp.fs import AccessRules, FileOptions, FileSystem, Mounts, OpenStorage, VirtualPath, WriteMode
+from s3sftp.fs.rights import Right
 from s3sftp.telemetry.metrics import Metrics
 from tests.events.faulty_subscribers import put
 from tests.events.outbox.sinks import ALL, SOON, CountedObjects, ScriptedSink
@@ -51,12 +53,17 @@ class Told:
 
 @asynccontextmanager
 async def telling(
-    backend: MemoryBackend | None = None, paths: tuple[str, ...] = (), kinds: frozenset[object] = ALL
+    backend: MemoryBackend | None = None,
+    paths: tuple[str, ...] = (),
+    kinds: frozenset[object] = ALL,
+    *,
+    mounts: Mounts | None = None,
+    synchronous: bool = False,
 ) -> AsyncIterator[Told]:
     storage = backend or MemoryBackend()
     volume = OpenStorage(storage, FileOptions())
     sink, objects = ScriptedSink(), CountedObjects()
-    rules = [SinkRule("hook", kinds, paths)]  # type: ignore[arg-type]
+    rules = [SinkRule("hook", kinds, paths, synchronous=synchronous)]  # type: ignore[arg-type]
     dispatcher = EventDispatcher(
         [(rules[0], sink)],
         objects,
@@ -73,7 +80,7 @@ async def telling(
     await volume.start()
     await dispatcher.start()
     try:
-        files = FileSystem(volume, Mounts.of("alice/"), Session("alice", session_id="s.1"))
+        files = FileSystem(volume, mounts or Mounts.of("alice/"), Session("alice", session_id="s.1"))
         yield Told(files, sink, objects, dispatcher)
     finally:
         await dispatcher.stop()
@@ -179,6 +186,109 @@ async def test_a_rename_that_published_its_target_and_left_its_source_is_told() 
             await told.files.rename(at("/a"), at("/c"), overwrite=False)
         assert await told.stories() == [("file.renamed", "/c")]
         assert told.sink.accepted[0].data["certainty"] in ("confirmed", "unknown")
+
+
+@pytest.mark.parametrize("refusal", [PermissionDenied(), Busy()])
+async def test_a_removal_that_was_refused_is_told_once_when_it_is_made(refusal: StorageError) -> None:
+    backend = MemoryBackend({"alice/a": b"1"}, fail=failing("delete", refusal))
+    async with telling(backend) as told:
+        with pytest.raises(type(refusal)):
+            await told.files.remove(at("/a"))
+        await told.files.remove(at("/a"))
+        assert await told.stories() == [("file.removed", "/a")]
+
+
+async def test_a_removal_in_doubt_that_is_made_again_is_told_once() -> None:
+    backend = MemoryBackend({"alice/a": b"1"}, fail=failing("delete", StorageFailure()))
+    async with telling(backend) as told:
+        with pytest.raises(StorageFailure):
+            await told.files.remove(at("/a"))
+        await told.files.remove(at("/a"))
+        assert await told.stories() == [("file.removed", "/a")]
+        assert not told.objects.entries()
+
+
+@pytest.mark.parametrize("error", [PermissionDenied(), Busy(), StorageFailure()])
+async def test_a_rename_in_doubt_that_is_made_again_is_told_once(error: StorageError) -> None:
+    backend = MemoryBackend({"alice/a": b"1"}, fail=failing("rename", error))
+    async with telling(backend) as told:
+        with pytest.raises(type(error)):
+            await told.files.rename(at("/a"), at("/c"), overwrite=True)
+        await told.files.rename(at("/a"), at("/c"), overwrite=True)
+        assert await told.stories() == [("file.renamed", "/c")]
+        assert not told.objects.entries()
+
+
+async def test_a_rename_in_doubt_stays_so_if_another_attempt_is_refused() -> None:
+    """The first one had published the target, over which the second one may not rename."""
+    backend = MemoryBackend({"alice/a": b"1"})
+    rename = backend.rename
+
+    async def copy_alone(source: Place, target: Place, *_: object, **__: object) -> None:
+        backend.put(target.key.decode(), b"1")
+        backend.rename = rename  # type: ignore[method-assign]
+        raise StorageFailure("the source could not be removed")
+
+    backend.rename = copy_alone  # type: ignore[method-assign, assignment]
+    async with telling(backend) as told:
+        with pytest.raises(StorageFailure):
+            await told.files.rename(at("/a"), at("/c"), overwrite=False)
+        with pytest.raises(AlreadyExists):
+            await told.files.rename(at("/a"), at("/c"), overwrite=False)
+        assert await told.stories() == [("file.renamed", "/c")]
+
+
+async def test_another_file_that_is_removed_after_a_removal_in_doubt_is_told_too() -> None:
+    backend = MemoryBackend({"alice/a": b"1"})
+    delete = backend.delete
+
+    async def delete_and_fail(place: Place, session: Session) -> None:
+        await delete(place, session)
+        backend.delete = delete  # type: ignore[method-assign]
+        raise StorageFailure
+
+    backend.delete = delete_and_fail  # type: ignore[method-assign]
+    async with telling(backend, kinds=frozenset({EventKind.FILE_REMOVED})) as told:
+        with pytest.raises(StorageFailure):
+            await told.files.remove(at("/a"))
+        await put(told.files, "/a", b"22")
+        await told.files.remove(at("/a"))
+        assert await told.stories() == [("file.removed", "/a")] * 2
+
+
+async def test_a_client_that_leaves_after_a_removal_takes_no_event_along() -> None:
+    async with telling(MemoryBackend({"alice/a": b"1"}), synchronous=True) as told:
+        happened = told.dispatcher.happened
+
+        def happened_and_left(*arguments: object) -> None:
+            happened(*arguments)  # type: ignore[arg-type]
+            asyncio.get_running_loop().call_soon(removing.cancel)
+
+        told.dispatcher.happened = happened_and_left  # type: ignore[method-assign, assignment]
+        removing = asyncio.create_task(told.files.remove(at("/a")))
+        await asyncio.gather(removing, return_exceptions=True)
+        assert removing.cancelled()
+        await told.sink.until(lambda: bool(told.sink.accepted))
+        assert await told.stories() == [("file.removed", "/a")]
+
+
+async def test_a_rename_that_fails_after_it_was_made_is_told() -> None:
+    """The server asks what it has renamed, for a user who may upload alone, and gets no answer."""
+    is_made = False
+
+    def fail(called: str, place: Place) -> None:
+        nonlocal is_made
+        if is_made and called == "file_info":
+            raise StorageFailure
+        is_made = is_made or called == "rename"
+
+    mounts = Mounts.of("alice/", rules=AccessRules(rights=frozenset({Right.WRITE})))
+    async with telling(MemoryBackend(fail=fail), mounts=mounts, synchronous=True) as told:
+        await put(told.files, "/a")
+        with pytest.raises(StorageFailure):
+            await told.files.rename(at("/a"), at("/c"), overwrite=False)
+        await told.sink.until(lambda: len(told.sink.accepted) == 2)
+        assert await told.stories() == [("upload.committed", "/a"), ("file.renamed", "/c")]
 
 
 async def test_a_file_is_announced_once_under_its_final_name() -> None:

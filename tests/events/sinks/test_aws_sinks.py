@@ -13,10 +13,11 @@ from aiohttp import web
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.events.cloud_event import CloudEvent, EventKind
-from s3sftp.events.sink import EventRefused, EventSink
+from s3sftp.events.sink import EventNotTried, EventRefused, EventSink
 from s3sftp.events.sinks import make_sink
-from s3sftp.events.sinks.aws.aws_sink import region_in
+from s3sftp.events.sinks.aws.aws_sink import AwsSink, region_in
 from s3sftp.events.sinks.aws.batches import MAX_BATCH_BYTES, BatchEntry, batches, deduplication_id, group_of
+from s3sftp.events.sinks.aws.formats import SqsFormat
 from s3sftp.events.sinks.failures import DeliveryFailed
 from s3sftp.events.sinks.options import (
     EventBridgeSinkOptions,
@@ -270,6 +271,35 @@ async def test_one_event_that_the_service_refuses_does_not_spoil_its_batch(
 
     outcomes = await answered(fault, moto, events(3))
     assert [type(each) for each in outcomes] == [type(None), EventRefused, type(None)]
+
+
+async def test_what_a_sink_has_no_time_to_send_singly_is_not_tried_and_the_others_count(
+    services: AwsServices, moto: Store
+) -> None:
+    now = 0.0
+
+    async def fault(request: web.Request) -> web.StreamResponse:
+        nonlocal now
+        now += 45
+        body = await request.json()
+        if len(body["Entries"]) > 1:
+            error = {"__type": "com.amazonaws.sqs#InvalidMessageContents", "message": "no"}
+            return web.json_response(error, status=400)
+        done = [{"Id": e["Id"], "MessageId": "m", "MD5OfMessageBody": "x"} for e in body["Entries"]]
+        return web.json_response({"Successful": done, "Failed": []})
+
+    async with running_relay(moto) as relay:
+        relay.fault = fault
+        options = SqsSinkOptions(
+            type="sqs", queue_url=QUEUE, endpoint_url=relay.url, region=REGION, time_limit=60
+        )
+        sink = AwsSink("orders", options, SqsFormat(options), region=None, in_order=False, clock=lambda: now)
+        await sink.start()
+        try:
+            outcomes = await sink.deliver(events(5))
+        finally:
+            await sink.close()
+    assert [type(each) for each in outcomes] == [type(None)] * 2 + [EventNotTried] * 3
 
 
 async def test_a_page_of_a_proxy_accepts_nothing(services: AwsServices, moto: Store) -> None:

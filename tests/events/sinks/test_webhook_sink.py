@@ -17,7 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.events.cloud_event import CloudEvent
-from s3sftp.events.sink import EventRefused
+from s3sftp.events.sink import EventNotTried, EventRefused
 from s3sftp.events.sinks import make_sink
 from s3sftp.events.sinks.failures import DeliveryFailed
 from s3sftp.events.sinks.options import WebhookSinkOptions
@@ -191,6 +191,28 @@ async def test_one_event_that_is_refused_does_not_spoil_its_batch() -> None:
     async with connected(answer, batch=10) as (sink, _):
         outcomes = await sink.deliver([sample(id=f"event-{number}") for number in range(3)])
     assert [type(each) for each in outcomes] == [type(None), EventRefused, type(None)]
+
+
+async def test_what_a_sink_has_no_time_to_post_singly_is_not_tried_and_the_others_count() -> None:
+    now = 0.0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal now
+        now += 45
+        ids = [each["id"] for each in await request.json()]
+        return web.Response(status=422 if "event-1" in ids else 200)
+
+    async with running_hook(answer) as hook:
+        options = WebhookSinkOptions(type="webhook", url=hook.url, time_limit=60, batch=10)
+        sink = WebhookSink("partner", options, clock=lambda: now)
+        await sink.start()
+        try:
+            outcomes = await sink.deliver([sample(id=f"event-{number}") for number in range(5)])
+        finally:
+            await sink.close()
+    tried = [type(None), EventRefused]
+    assert [type(each) for each in outcomes] == [*tried, EventNotTried, EventNotTried, EventNotTried]
+    assert len(hook.asked) == 3
 
 
 # ── hostile services ────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,8 @@ events ─► too large: refused
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ from s3sftp.backends.s3.credentials.service_client import (
     error_of,
 )
 from s3sftp.events.cloud_event import CloudEvent
-from s3sftp.events.sink import EventRefused
+from s3sftp.events.sink import EventNotTried, EventRefused
 from s3sftp.events.sinks.aws.batches import MAX_BATCH_BYTES, MAX_ENTRIES, BatchEntry, batches
 from s3sftp.events.sinks.aws.formats import EntryFailure, EventFormat
 from s3sftp.events.sinks.failures import DeliveryFailed
@@ -41,15 +42,23 @@ class AwsSink:
     """An EventSink over one queue, topic or bus."""
 
     def __init__(
-        self, name: str, options: AwsSinkOptions, form: EventFormat, *, region: str | None, in_order: bool
+        self,
+        name: str,
+        options: AwsSinkOptions,
+        form: EventFormat,
+        *,
+        region: str | None,
+        in_order: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`region` is that of the destination's name, for options without one; `in_order` allows one request
-        at a time."""
+        at a time. `clock`, in seconds, says whether there is time for another request of a delivery."""
         self.name = name
         self.max_batch = MAX_ENTRIES
         self.concurrency = 1 if in_order else _CONCURRENCY
         self._form = form
         self._limit = options.time_limit.total_seconds()
+        self._clock = clock
         access = options if options.region else options.model_copy(update={"region": region})
         self._client = AwsServiceClient(
             form.service,
@@ -68,7 +77,8 @@ class AwsSink:
         await self._client.close()
 
     async def deliver(self, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = [DeliveryFailed(f"no answer within {self._limit:g} s")] * len(events)
+        began = self._clock()
+        outcomes: list[Outcome] = [EventNotTried("not tried yet")] * len(events)
         entries = []
         for index, event in enumerate(events):
             entry = self._form.entry(index, event)
@@ -78,20 +88,25 @@ class AwsSink:
                 )
             else:
                 entries.append(entry)
-        try:
-            async with asyncio.timeout(self._limit):
-                for batch in batches(entries):
-                    await self._send(batch, outcomes)
-        except TimeoutError:
-            pass  # the outcomes say so
+        for number, batch in enumerate(batches(entries)):
+            if number and self._clock() >= began + self._limit:
+                break
+            await self._send(batch, outcomes, began + 2 * self._limit)
         return outcomes
 
-    async def _send(self, batch: Sequence[BatchEntry], outcomes: list[Outcome]) -> None:
-        """Send a batch, and note the outcome of each of its events."""
-        results = await self._attempt(batch)
+    async def _send(self, batch: Sequence[BatchEntry], outcomes: list[Outcome], until: float) -> None:
+        """Send a batch, and note the outcome of each of its events. If they are sent one by one, no request
+        but the first begins after `until`."""
+        try:
+            async with asyncio.timeout(self._limit):
+                results = await self._attempt(batch)
+        except TimeoutError:
+            results = DeliveryFailed(f"no answer within {self._limit:g} s")
         if len(batch) > 1 and isinstance(results, EventRefused):
-            for entry in batch:
-                await self._send([entry], outcomes)
+            for number, entry in enumerate(batch):
+                if number and self._clock() >= until:
+                    break
+                await self._send([entry], outcomes, until)
             return
         for number, entry in enumerate(batch):
             outcomes[entry.index] = results if isinstance(results, Exception) else results[number]
