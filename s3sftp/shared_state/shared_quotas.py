@@ -46,6 +46,8 @@ class SharedQuotas(QuotaCounters):
         self._table = table
         self._identify = identify
         self._places: dict[str, SharedPlace] = {}
+        """By their keys in the table: two names may stand for one place."""
+        self._named: dict[str, SharedPlace] = {}
 
     # ── looking and taking ──────────────────────────────────────────────────────────────────────────
 
@@ -297,12 +299,13 @@ class SharedQuotas(QuotaCounters):
     # ── places ──────────────────────────────────────────────────────────────────────────────────────
 
     def _place(self, name: str) -> SharedPlace:
-        if name not in self._places:
+        if name not in self._named:
             storage, _, key = name.partition("\0")
             text = self._identify(storage, key).encode("utf-8", "surrogatepass")
             # a digest: the keys of a table may be seen by more people than the names of partners
-            self._places[name] = SharedPlace(hashlib.sha256(text).hexdigest())
-        return self._places[name]
+            digest = hashlib.sha256(text).hexdigest()
+            self._named[name] = self._places.setdefault(digest, SharedPlace(digest))
+        return self._named[name]
 
     async def _read(self, at: SharedPlace, *, once: bool = False) -> None:
         async with at.lock:
