@@ -109,13 +109,15 @@ class QuotaTable:
             decided = decide(place.record)
             if decided is None:
                 return False
-            if await self._replace(place, *decided):
+            if await self._replace(place, *decided, pause=_PAUSES.delay(tries) * random.random()):  # noqa: S311
                 return True
-            await asyncio.sleep(_PAUSES.delay(tries) * random.random())  # noqa: S311
         raise SourceFailed("other processes write to the same item all the time", "error", is_down=True)
 
-    async def _replace(self, place: SharedPlace, record: QuotaRecord, spare: Amount | None) -> bool:
-        """Replace the record of a place. Returns whether that was done."""
+    async def _replace(
+        self, place: SharedPlace, record: QuotaRecord, spare: Amount | None, *, pause: float
+    ) -> bool:
+        """Replace the record of a place. Returns whether that was done. If others were first, it is read
+        anew after the pause, in seconds, so that what is decided next is about the present one."""
         share = None
         if spare is not None or (place.share is None and place.untold != NOTHING):
             share = self._share(place, record, spare or _NONE)
@@ -127,6 +129,7 @@ class QuotaTable:
         sets = attributes(new, int(self.wall()) + _KEPT_SECONDS)
         item = await self._table.update(QUOTAS, place.key, sets, only=only)
         if item is None:
+            await asyncio.sleep(pause)
             await self.read(place)
         else:
             place.wrote(attempt, self.clock(), self.wall())
