@@ -82,8 +82,8 @@ class SharedPlace:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether this process changes nothing, holds nothing, and has told everything."""
-        return self.has_no_part and self.untold == NOTHING
+        """Whether this process changes nothing, holds nothing, and has told everything, also its doubts."""
+        return self.has_no_part and self.untold == NOTHING and not self.is_astray
 
     @property
     def has_no_part(self) -> bool:
@@ -143,6 +143,9 @@ class SharedPlace:
             self.share, self.is_astray = None, True
         if self.is_known and record.epoch > self.record.epoch:
             self.tight_until = now + tight_seconds
+        if self.is_astray and record.counted_at != self.record.counted_at:
+            # the count may have found what was removed: subtracted twice, it would be room that is not there
+            self.told = replace(self.told, removed=self.own.removed)
         self.record, self.is_known = record, True
 
 

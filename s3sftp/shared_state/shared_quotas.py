@@ -24,11 +24,12 @@ from dataclasses import replace
 from functools import partial
 
 from s3sftp.backends import Amount
+from s3sftp.errors import Busy
 from s3sftp.fs.quota import QuotaCounters
 from s3sftp.fs.quota.quotas import NO_QUOTA, NOTHING, Counts, Quota, Taken, Tally
 from s3sftp.shared_state.quota_place import SharedPlace
 from s3sftp.shared_state.quota_records import QuotaRecord, QuotaShare, is_within, spare_within, tally_of
-from s3sftp.shared_state.quota_table import QuotaTable
+from s3sftp.shared_state.quota_table import Overtaken, QuotaTable
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.shared_state")
@@ -85,8 +86,12 @@ class SharedQuotas(QuotaCounters):
         return is_within(at.proven, quota) and quota.exceeded_by(grows, used) is None
 
     async def _take(self, at: SharedPlace, more: Amount, grows: Amount, quota: Quota) -> Taken:
-        """Set aside what more needs, unless it is refused by what the table says now."""
+        """Set aside what more needs, unless it is refused by what the table says now.
+
+        Raises Busy: if others write to the item all the time: what is known of it is never the present state.
+        """
         taken = Taken(self._tally(at))
+        is_overtaken = False
 
         def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount] | None:
             nonlocal taken
@@ -97,14 +102,22 @@ class SharedQuotas(QuotaCounters):
             return record, self._spare(at, quota, wanted)
 
         async def claimed() -> None:
-            if not await self._table.write(at, decide):
-                await self._table.read(at)
-                await self._table.write(at, decide)
+            nonlocal is_overtaken
+            try:
+                if not await self._table.write(at, decide):
+                    await self._table.read(at)
+                    await self._table.write(at, decide)
+            except Overtaken:
+                is_overtaken = True
+                raise
 
         at.took(more, self._table.clock())
         if await self._table.answers(claimed):
             if taken.limit is None:
                 at.proven = NO_QUOTA if at.record.stored is None else quota
+        elif is_overtaken:
+            at.own = at.own + Counts(held=_NONE - more)
+            raise Busy(detail="other processes change what is counted here all the time")
         else:
             taken = self._checked(at, grows, quota)
             at.is_astray = at.is_astray or at.share is None
@@ -141,7 +154,7 @@ class SharedQuotas(QuotaCounters):
             is_done = at.share is None and at.is_quiet and not at.attempts and not at.counts
             if is_done and not self._table.is_down:  # else somebody has to find out when it answers again
                 continue
-            if not await self._table.answers(partial(self._turn, at)):
+            if not await self._table.answers(partial(self._turn, at)) and self._table.is_down:
                 return
 
     async def stop(self) -> None:
@@ -150,7 +163,7 @@ class SharedQuotas(QuotaCounters):
             if at.share is None and at.is_quiet:
                 continue
             at.taken_at = -math.inf
-            if not await self._table.answers(partial(self._turn, at)):
+            if not await self._table.answers(partial(self._turn, at)) and self._table.is_down:
                 break
         await self._table.close()
 

@@ -13,7 +13,8 @@ class QuotaCounters(Protocol):
 
     `place` is a text that stands for the place (`CountedPlace.name`). What a process has added to `held`,
     `admitted`, `leaving` and `moving` is forgotten when the process ends: its uploads have ended with it.
-    No method fails: if nobody knows the numbers of others, the process goes on with those that it knows.
+    No method fails but `take`: if nobody knows the numbers of others, the process goes on with those that it
+    knows.
     """
 
     async def tally(self, place: str) -> Tally:
@@ -28,6 +29,8 @@ class QuotaCounters(Protocol):
 
         Nothing is refused before somebody has counted. Of two that take at the same time both may be refused
         what only one of them exceeds, but never both admitted. Whoever is refused tries again (`holds`).
+
+        Raises Busy: if others change the numbers so often that nobody can tell whether it fits.
         """
 
     def book(self, place: str, more: Counts) -> None:

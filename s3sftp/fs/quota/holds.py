@@ -91,6 +91,7 @@ class Hold:
         next call.
 
         Raises NoSpace: if it grows, and a quota would be exceeded; what is held is then as before.
+        Raises Busy: if others change the numbers all the time; likewise.
         """
         difference = amount - self.amount
         grows = difference.above_zero if self._is_checked else amount
@@ -127,10 +128,13 @@ class Hold:
         is_checked = True
         done: list[CountedPlace] = []
         for place, quota in self.quotas.items():
-            taken = await self._counter.counters.take(place.name, difference, grows, quota)
+            try:
+                taken = await self._counter.counters.take(place.name, difference, grows, quota)
+            except BaseException:
+                self._take_back(done, difference)
+                raise
             if taken.limit is not None:
-                for each in done:
-                    self._counter.counters.book(each.name, Counts(held=Amount() - difference))
+                self._take_back(done, difference)
                 stored = taken.tally.stored or Amount()
                 alone = quota.exceeded_by(grows, stored + self.amount + difference) is None
                 return _Refusal(place, taken.limit, alone)
@@ -140,6 +144,10 @@ class Hold:
                 self._counter.start(place, self._session)
         self._is_checked = is_checked
         return None
+
+    def _take_back(self, places: list[CountedPlace], difference: Amount) -> None:
+        for place in places:
+            self._counter.counters.book(place.name, Counts(held=Amount() - difference))
 
     def end(self) -> None:
         """Hold nothing any more, as soon as a change of what is held that is under way is done."""
