@@ -69,6 +69,14 @@ class SharedPlace:
     """The shares of the processes that were dead when its count began."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the table is asked about the place."""
+    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while others are asked to give back what they do not need."""
+    settlings: int = 0
+    """How often that has begun."""
+    settled: int = 0
+    """The latest of them that was done."""
+    was_helpful: bool = False
+    """Whether anybody was there who could."""
 
     @property
     def untold(self) -> Counts:

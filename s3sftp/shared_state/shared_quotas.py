@@ -35,6 +35,8 @@ from s3sftp.telemetry import get_logger
 _log = get_logger("s3sftp.shared_state")
 _POLLS = 20
 """Whoever waits for others reads the table so many times an interval."""
+_PATIENCE_INTERVALS = 2.5
+"""So many intervals a refusal waits for others: who lives has told by then."""
 _NONE = Amount()
 
 
@@ -152,6 +154,7 @@ class SharedQuotas(QuotaCounters):
         """Do what is due at all places once."""
         for at in list(self._places.values()):
             is_done = at.share is None and at.is_quiet and not at.attempts and not at.counts
+            is_done = is_done and at.is_known and not self._has_useless_lease(at)
             if is_done and not self._table.is_down:  # else somebody has to find out when it answers again
                 continue
             if not await self._table.answers(partial(self._turn, at)) and self._table.is_down:
@@ -181,6 +184,8 @@ class SharedQuotas(QuotaCounters):
         now, interval, lease = self._table.clock(), self._table.interval, self._table.lease_seconds
         if at.counts and self._table.wall() > at.record.counter_until - lease / 2:
             return True
+        if self._has_useless_lease(at):
+            return True
         if at.share is None:
             return not at.is_quiet
         if now > at.ends - lease / 2 or not at.covers(_NONE, now):
@@ -189,11 +194,17 @@ class SharedQuotas(QuotaCounters):
             return at.untold != NOTHING or at.share.spare != _NONE or at.has_no_part
         return at.untold != NOTHING and now - at.told_at >= 2 * interval
 
+    def _has_useless_lease(self, at: SharedPlace) -> bool:
+        """Whether others wait for a count of this process whose result it cannot share any more."""
+        return at.record.counter == self._table.process and not at.counts
+
     def _told(self, at: SharedPlace, record: QuotaRecord) -> tuple[QuotaRecord, Amount | None]:
         """What a turn writes: this process keeps what it holds, and what it may need soon."""
         is_idle = self._table.clock() - at.taken_at >= self._table.interval
         if at.counts and record.counter == self._table.process:
             record = replace(record, counter_until=self._table.wall() + self._table.lease_seconds)
+        elif record.counter == self._table.process:
+            record = replace(record, counter="", counter_until=0.0)
         if is_idle:
             return record, None if at.has_no_part else _NONE
         return record, self._spare(at, at.proven, at.growth if at.growths > 1 else _NONE)
@@ -202,13 +213,23 @@ class SharedQuotas(QuotaCounters):
 
     async def settle(self, place: str) -> bool:
         at = self._place(place)
+        begun = at.settlings
+        async with at.settling:
+            if at.settled > begun:  # it has begun after this one was refused, and serves both
+                return at.was_helpful
+            at.settlings += 1
+            at.was_helpful = await self._settle(at)
+            at.settled = at.settlings
+            return at.was_helpful
+
+    async def _settle(self, at: SharedPlace) -> bool:
         is_helpful = False
 
         async def settled() -> None:
             nonlocal is_helpful
             await self._read(at)
             if is_helpful := bool(self._others(at)):
-                await self._others_have_told(at)
+                await self._others_have_told(at, _PATIENCE_INTERVALS * self._table.interval)
 
         return await self._table.answers(settled) and is_helpful
 
@@ -286,8 +307,9 @@ class SharedQuotas(QuotaCounters):
                     return False
             await asyncio.sleep(self._table.interval / _POLLS)
 
-    async def _others_have_told(self, at: SharedPlace) -> None:
-        """Have everybody who lives tell everything, and give back what is not needed.
+    async def _others_have_told(self, at: SharedPlace, patience: float = math.inf) -> None:
+        """Have everybody who lives tell everything, and give back what is not needed. Waits for those who do
+        not answer until they count as dead, or for `patience`, in seconds, if that is less.
 
         Raises SourceFailed: if the table does not answer.
         """
@@ -298,7 +320,8 @@ class SharedQuotas(QuotaCounters):
         async with at.lock:
             await self._table.write(at, decide)
             epoch = at.record.epoch
-        while any(share.epoch < epoch for share in self._others(at)):
+        until = self._table.clock() + patience
+        while any(share.epoch < epoch for share in self._others(at)) and self._table.clock() < until:
             await asyncio.sleep(self._table.interval / _POLLS)
             async with at.lock:
                 await self._table.read(at)
