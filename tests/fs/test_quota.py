@@ -223,6 +223,8 @@ async def test_of_uploads_at_once_in_two_workers_just_those_succeed_that_fit(
 class Meeting(SharedQuotaCounts):
     """The first that holds more, in each of two workers, sees what the other holds."""
 
+    waits = True
+
     def __init__(self, table: SharedCounters, together: asyncio.Future[Tally]) -> None:
         super().__init__(table)
         self._together = together

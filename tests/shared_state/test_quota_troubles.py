@@ -14,9 +14,12 @@ import pytest
 
 from s3sftp.app.shared_state import place_identity
 from s3sftp.auth.sources.asking import SourceFailed
-from s3sftp.backends import Amount
+from s3sftp.backends import Amount, Place, Session
+from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Options
 from s3sftp.errors import Busy
+from s3sftp.fs.quota import QuotaLedger
+from s3sftp.fs.quota.holds import Change
 from s3sftp.fs.quota.quotas import Counts, Quota, reconciled
 from s3sftp.shared_state.quota_records import record_in
 from s3sftp.shared_state.quota_table import QuotaTable
@@ -282,3 +285,28 @@ async def test_a_process_that_lost_the_table_while_it_counted_lets_others_count_
         await other.count(A(10, 1))
         assert now() - began <= 3 * INTERVAL
         assert await one.stored() == A(10, 1)
+
+
+@in_virtual_time
+async def test_what_a_change_holds_at_one_place_is_not_given_back_while_it_waits_at_another() -> None:
+    """A rename takes out of one place, which needs no room, and waits for room at the other."""
+    async with processes() as (one, other):
+        ledger = QuotaLedger(MemoryBackend({}), recount_seconds=1e9, counters=one.quotas, clock=now)
+        source, target = (ledger.counted(Place((name,))) for name in (b"source", b"target"))
+        for each in (source, target):
+            await one.count(A(5, 1), each.name)
+        assert await other.holds(A(60, 1), target.name)
+        other.running.cancel()
+        limits = {target: QUOTA}
+        out, into = (ledger.hold([each], limits, Session("u")) for each in (source, target))
+
+        async def give_back() -> None:
+            await asyncio.sleep(2 * INTERVAL)
+            other.quotas.book(target.name, Counts(held=A(-60, -1)))
+            await other.quotas.turn()
+
+        giving = asyncio.create_task(give_back())
+        async with ledger.changing((out, Change(minus=A(50, 1))), (into, Change(plus=A(50, 1)))):
+            assert giving.done()
+            item = one.table.items.items["quotas", one.quotas._place(source.name).key]
+            assert one.shared.process in record_in(item).shares

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from s3sftp.backends import Amount
 from s3sftp.fs.quota.quotas import Counts, Quota, Taken, Tally
@@ -16,6 +16,9 @@ class QuotaCounters(Protocol):
     No method fails but `take`: if nobody knows the numbers of others, the process goes on with those that it
     knows.
     """
+
+    waits: ClassVar[bool]
+    """Whether `take` may wait for others. If not, it is done before anything else happens."""
 
     async def tally(self, place: str) -> Tally:
         """The numbers of a place as this process knows them, at no cost once it knows any."""

@@ -43,6 +43,8 @@ _MICRO: Final = 1_000_000
 class SharedQuotaCounts:
     """The numbers of one server, as one process sees them."""
 
+    waits = False
+
     def __init__(self, table: SharedCounters | None = None) -> None:
         """`table` has `ROWS` rows, or fewer; None: a table of this process alone."""
         self._table = table or SharedCounters.alone(ROWS)
