@@ -95,8 +95,8 @@ def test_a_large_transfer_is_kept_from_the_time_on_when_it_is_slow_and_does_not_
     assert deciding.kept == [2, 3, 4]
 
 
-def test_an_operation_with_many_requests_is_kept_and_what_waits_is_bounded() -> None:
-    deciding = Deciding()
+def test_an_operation_with_many_requests_is_kept_by_the_share_and_what_waits_is_bounded() -> None:
+    deciding = Deciding(share=1)
     group = deciding.group()
     for span_id in range(2, 200):
         deciding.end(span_id, group)
