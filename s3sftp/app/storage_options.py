@@ -80,6 +80,6 @@ def _overlaps(storages: Mapping[str, S3Options]) -> Iterator[str]:
 
 
 def store_address(options: S3Options) -> str:
-    """Which store it is: the same text for the same store. Names of buckets are unique in AWS, whatever endpoint is used."""
+    """Which store it is. Names of buckets are unique in AWS, whatever endpoint is used."""
     url = (options.endpoint_url or "").rstrip("/").lower()
     return "" if (urlsplit(url).hostname or "").endswith(".amazonaws.com") else url

@@ -43,8 +43,6 @@ _NONE = Amount()
 class SharedQuotas(QuotaCounters):
     """The numbers of all replicas. `run` tells the others, until it is cancelled; then call `stop`."""
 
-    waits = True
-
     def __init__(self, table: QuotaTable, identify: Callable[[str, str], str]) -> None:
         """`identify` returns what all replicas call a place, from the name of its storage and its key
         there."""

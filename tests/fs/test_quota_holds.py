@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 import pytest
 
@@ -38,7 +39,7 @@ class Listed(MemoryBackend):
 class Waiting(SharedQuotaCounts):
     """Numbers for which one waits."""
 
-    waits = True
+    waits: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()

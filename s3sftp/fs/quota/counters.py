@@ -17,7 +17,7 @@ class QuotaCounters(Protocol):
     knows.
     """
 
-    waits: ClassVar[bool]
+    waits: ClassVar[bool] = True
     """Whether `take` may wait for others. If not, it is done before anything else happens."""
 
     async def tally(self, place: str) -> Tally:

@@ -92,8 +92,8 @@ class Hold:
         """Hold this much, in place of what is held so far. Where nobody has counted yet, it is checked by the
         next call.
 
-        Raises NoSpace: if it grows, and a quota would be exceeded; what is held is then as before, or nothing if
-        it was ended meanwhile.
+        Raises NoSpace: if it grows, and a quota would be exceeded; what is held is then as before, or nothing
+        if it was ended meanwhile.
         Raises Busy: if others change the numbers all the time; likewise.
         """
         ended = self._ended

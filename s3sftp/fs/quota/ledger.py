@@ -143,8 +143,8 @@ class QuotaLedger:
         self._book(changes, happened=True)
 
     def _rounds(self, changes: Sequence[tuple[Hold, Change]]) -> int:
-        """How often each place is taken. While one waits for another, what it holds there may be given back if
-        that is nothing; then it takes it again, and whoever counts knows of the change."""
+        """How often each place is taken. A share of nothing may be given back while another place is waited
+        for; then it is taken again, so that whoever counts knows of the change."""
         places = sum(len(hold.quotas) for hold, _ in changes)
         return 2 if places > 1 and self.counter.counters.waits else 1
 
