@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from s3sftp.app.ban_requests import answer_about_bans
 from s3sftp.app.options import ServerOptions
-from s3sftp.app.storage_options import store_address
+from s3sftp.app.storage_options import place_identity
 from s3sftp.auth import Defender
 from s3sftp.auth.account_verifier import AccountVerifier
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.backends.findings import Finding
-from s3sftp.backends.s3 import S3Options
 from s3sftp.errors import ConfigurationError
 from s3sftp.fs import QuotaCounters
 from s3sftp.telemetry.metric_catalogue import SHARED_STATE_REQUESTS
@@ -104,11 +103,6 @@ async def share_quotas(
 
     started.push_async_callback(end)
     return quotas
-
-
-def place_identity(s3: S3Options, key: str) -> str:
-    """What all replicas call a place in a bucket: with the store, as two may have buckets of one name."""
-    return "\0".join((store_address(s3), s3.bucket, f"{s3.prefix}{key}"))
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ def _policy_problem(user: str, identity: Identity, name: str, options: S3Options
 def _overlaps(storages: Mapping[str, S3Options]) -> Iterator[str]:
     """One object must be in one storage: each remembers what it has seen and changed, without the others."""
     for (one, first), (other, second) in combinations(storages.items(), 2):
-        is_same = (store_address(first), first.bucket) == (store_address(second), second.bucket)
+        is_same = (_address(first), first.bucket) == (_address(second), second.bucket)
         if is_same and (first.prefix.startswith(second.prefix) or second.prefix.startswith(first.prefix)):
             yield (
                 f"[{other}] and [{one}] overlap: bucket {first.bucket!r} with prefixes {second.prefix!r} and"
@@ -79,7 +79,12 @@ def _overlaps(storages: Mapping[str, S3Options]) -> Iterator[str]:
             )
 
 
-def store_address(options: S3Options) -> str:
+def place_identity(s3: S3Options, key: str) -> str:
+    """What all replicas call a place in a bucket: with the store, as two may have buckets of one name."""
+    return "\0".join((_address(s3), s3.bucket, f"{s3.prefix}{key}"))
+
+
+def _address(options: S3Options) -> str:
     """Which store it is. Names of buckets are unique in AWS, whatever endpoint is used."""
     url = (options.endpoint_url or "").rstrip("/").lower()
     return "" if (urlsplit(url).hostname or "").endswith(".amazonaws.com") else url

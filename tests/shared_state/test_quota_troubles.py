@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from s3sftp.app.shared_state import place_identity
+from s3sftp.app.storage_options import place_identity
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.backends import Amount, Place, Session
 from s3sftp.backends.memory import MemoryBackend
