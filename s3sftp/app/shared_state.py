@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sftp.app.ban_requests import answer_about_bans
 from s3sftp.app.options import ServerOptions
+from s3sftp.app.storage_options import place_identity
 from s3sftp.auth import Defender
 from s3sftp.auth.account_verifier import AccountVerifier
 from s3sftp.auth.sources.asking import SourceFailed
@@ -88,7 +89,7 @@ async def share_quotas(
 
     def identify(storage: str, key: str) -> str:
         s3 = options.of_storage(storage).s3
-        return f"{s3.bucket}/{s3.prefix}{key}" if s3 else key
+        return place_identity(s3, key) if s3 else key
 
     quotas = SharedQuotas(
         QuotaTable(table, interval=given.interval.total_seconds(), metrics=metrics), identify

@@ -79,7 +79,12 @@ def _overlaps(storages: Mapping[str, S3Options]) -> Iterator[str]:
             )
 
 
+def place_identity(s3: S3Options, key: str) -> str:
+    """What all replicas call a place in a bucket: with the store, as two may have buckets of one name."""
+    return "\0".join((_address(s3), s3.bucket, f"{s3.prefix}{key}"))
+
+
 def _address(options: S3Options) -> str:
-    """The store. Names of buckets are unique in AWS, whatever endpoint is used."""
+    """Which store it is. Names of buckets are unique in AWS, whatever endpoint is used."""
     url = (options.endpoint_url or "").rstrip("/").lower()
     return "" if (urlsplit(url).hostname or "").endswith(".amazonaws.com") else url

@@ -69,6 +69,14 @@ class SharedPlace:
     """The shares of the processes that were dead when its count began."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the table is asked about the place."""
+    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while others are asked to give back what they do not need."""
+    settlings: int = 0
+    """How often that has begun."""
+    settled: int = 0
+    """The latest of them that was done."""
+    was_helpful: bool = False
+    """Whether anybody was there who could."""
 
     @property
     def untold(self) -> Counts:
@@ -82,8 +90,8 @@ class SharedPlace:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether this process changes nothing, holds nothing, and has told everything."""
-        return self.has_no_part and self.untold == NOTHING
+        """Whether this process changes nothing, holds nothing, and has told everything, also its doubts."""
+        return self.has_no_part and self.untold == NOTHING and not self.is_astray
 
     @property
     def has_no_part(self) -> bool:
@@ -143,6 +151,9 @@ class SharedPlace:
             self.share, self.is_astray = None, True
         if self.is_known and record.epoch > self.record.epoch:
             self.tight_until = now + tight_seconds
+        if self.is_astray and record.counted_at != self.record.counted_at:
+            # the count may have found what was removed: subtracted twice, it would be room that is not there
+            self.told = replace(self.told, removed=self.own.removed)
         self.record, self.is_known = record, True
 
 

@@ -11,6 +11,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.backends import Amount
@@ -38,6 +39,13 @@ _NONE = Amount()
 Decide = Callable[[QuotaRecord], tuple[QuotaRecord, Amount | None] | None]
 """What to write in place of a record, and what to set aside beyond what is held; None: no share. None alone:
 nothing is written."""
+
+
+class Overtaken(SourceFailed):
+    """Other processes write to an item all the time."""
+
+    def __init__(self) -> None:
+        super().__init__("other processes write to the same item all the time", "error", is_down=False)
 
 
 class QuotaTable:
@@ -72,7 +80,11 @@ class QuotaTable:
         await self._table.close()
 
     async def answers(self, ask: Callable[[], Awaitable[object]]) -> bool:
-        """Ask, unless the table did not answer within the interval. Returns whether it has answered."""
+        """Ask, unless the table did not answer within the interval. Returns whether it has answered.
+
+        An item that is throttled, or that others write to all the time, is no outage: the table answers for
+        others.
+        """
         if self.is_down and self.clock() < self._asks_again_at:
             return False
         try:
@@ -82,7 +94,10 @@ class QuotaTable:
                     self._is_started = True
             await ask()
         except (SourceFailed, ConfigurationError) as failed:
-            self._failed(str(failed))
+            if isinstance(failed, Overtaken) or getattr(failed, "result", "") == "throttled":
+                self._answered()
+            else:
+                self._failed(str(failed))
             return False
         self._answered()
         return True
@@ -103,22 +118,27 @@ class QuotaTable:
         by that. Returns whether anything was written.
 
         Raises SourceFailed: if the table does not answer; it may have been done.
+        Raises Overtaken: if others are first each time; nothing was written.
         """
         for tries in range(1, _MAX_TRIES + 1):
             await self.read(place, once=True)
             decided = decide(place.record)
             if decided is None:
                 return False
-            if await self._replace(place, *decided):
+            if await self._replace(place, *decided, pause=_PAUSES.delay(tries) * random.random()):  # noqa: S311
                 return True
-            await asyncio.sleep(_PAUSES.delay(tries) * random.random())  # noqa: S311
-        raise SourceFailed("other processes write to the same item all the time", "error", is_down=True)
+        raise Overtaken
 
-    async def _replace(self, place: SharedPlace, record: QuotaRecord, spare: Amount | None) -> bool:
-        """Replace the record of a place. Returns whether that was done."""
+    async def _replace(
+        self, place: SharedPlace, record: QuotaRecord, spare: Amount | None, *, pause: float
+    ) -> bool:
+        """Replace the record of a place. Returns whether that was done. If others were first, it is read
+        anew after the pause, in seconds, so that what is decided next is about the present one."""
         share = None
         if spare is not None or (place.share is None and place.untold != NOTHING):
             share = self._share(place, record, spare or _NONE)
+        if place.is_astray:  # what it tells may have been counted: everybody has to count again
+            record = replace(record, counted_at=0.0)
         attempt = place.attempt(share, self.clock(), self.lease_seconds)
         new = record.told(place.untold).with_share(self.process, share)
         only = Only("attribute_not_exists(#version) OR #version = :version", {})
@@ -127,6 +147,7 @@ class QuotaTable:
         sets = attributes(new, int(self.wall()) + _KEPT_SECONDS)
         item = await self._table.update(QUOTAS, place.key, sets, only=only)
         if item is None:
+            await asyncio.sleep(pause)
             await self.read(place)
         else:
             place.wrote(attempt, self.clock(), self.wall())

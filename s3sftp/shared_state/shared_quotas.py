@@ -24,16 +24,19 @@ from dataclasses import replace
 from functools import partial
 
 from s3sftp.backends import Amount
+from s3sftp.errors import Busy
 from s3sftp.fs.quota import QuotaCounters
 from s3sftp.fs.quota.quotas import NO_QUOTA, NOTHING, Counts, Quota, Taken, Tally
 from s3sftp.shared_state.quota_place import SharedPlace
 from s3sftp.shared_state.quota_records import QuotaRecord, QuotaShare, is_within, spare_within, tally_of
-from s3sftp.shared_state.quota_table import QuotaTable
+from s3sftp.shared_state.quota_table import Overtaken, QuotaTable
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.shared_state")
 _POLLS = 20
 """Whoever waits for others reads the table so many times an interval."""
+_PATIENCE_INTERVALS = 2.5
+"""So many intervals a refusal waits for others: who lives has told by then."""
 _NONE = Amount()
 
 
@@ -46,6 +49,8 @@ class SharedQuotas(QuotaCounters):
         self._table = table
         self._identify = identify
         self._places: dict[str, SharedPlace] = {}
+        """By their keys in the table: two names may stand for one place."""
+        self._named: dict[str, SharedPlace] = {}
 
     # ── looking and taking ──────────────────────────────────────────────────────────────────────────
 
@@ -83,8 +88,12 @@ class SharedQuotas(QuotaCounters):
         return is_within(at.proven, quota) and quota.exceeded_by(grows, used) is None
 
     async def _take(self, at: SharedPlace, more: Amount, grows: Amount, quota: Quota) -> Taken:
-        """Set aside what more needs, unless it is refused by what the table says now."""
+        """Set aside what more needs, unless it is refused by what the table says now.
+
+        Raises Busy: if others write to the item all the time: what is known of it is never the present state.
+        """
         taken = Taken(self._tally(at))
+        is_overtaken = False
 
         def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount] | None:
             nonlocal taken
@@ -95,14 +104,22 @@ class SharedQuotas(QuotaCounters):
             return record, self._spare(at, quota, wanted)
 
         async def claimed() -> None:
-            if not await self._table.write(at, decide):
-                await self._table.read(at)
-                await self._table.write(at, decide)
+            nonlocal is_overtaken
+            try:
+                if not await self._table.write(at, decide):
+                    await self._table.read(at)
+                    await self._table.write(at, decide)
+            except Overtaken:
+                is_overtaken = True
+                raise
 
         at.took(more, self._table.clock())
         if await self._table.answers(claimed):
             if taken.limit is None:
                 at.proven = NO_QUOTA if at.record.stored is None else quota
+        elif is_overtaken:
+            at.own = at.own + Counts(held=_NONE - more)
+            raise Busy(detail="other processes change what is counted here all the time")
         else:
             taken = self._checked(at, grows, quota)
             at.is_astray = at.is_astray or at.share is None
@@ -137,9 +154,10 @@ class SharedQuotas(QuotaCounters):
         """Do what is due at all places once."""
         for at in list(self._places.values()):
             is_done = at.share is None and at.is_quiet and not at.attempts and not at.counts
+            is_done = is_done and at.is_known and not self._has_useless_lease(at)
             if is_done and not self._table.is_down:  # else somebody has to find out when it answers again
                 continue
-            if not await self._table.answers(partial(self._turn, at)):
+            if not await self._table.answers(partial(self._turn, at)) and self._table.is_down:
                 return
 
     async def stop(self) -> None:
@@ -148,7 +166,7 @@ class SharedQuotas(QuotaCounters):
             if at.share is None and at.is_quiet:
                 continue
             at.taken_at = -math.inf
-            if not await self._table.answers(partial(self._turn, at)):
+            if not await self._table.answers(partial(self._turn, at)) and self._table.is_down:
                 break
         await self._table.close()
 
@@ -166,6 +184,8 @@ class SharedQuotas(QuotaCounters):
         now, interval, lease = self._table.clock(), self._table.interval, self._table.lease_seconds
         if at.counts and self._table.wall() > at.record.counter_until - lease / 2:
             return True
+        if self._has_useless_lease(at):
+            return True
         if at.share is None:
             return not at.is_quiet
         if now > at.ends - lease / 2 or not at.covers(_NONE, now):
@@ -174,11 +194,17 @@ class SharedQuotas(QuotaCounters):
             return at.untold != NOTHING or at.share.spare != _NONE or at.has_no_part
         return at.untold != NOTHING and now - at.told_at >= 2 * interval
 
+    def _has_useless_lease(self, at: SharedPlace) -> bool:
+        """Whether others wait for a count of this process whose result it cannot share any more."""
+        return at.record.counter == self._table.process and not at.counts
+
     def _told(self, at: SharedPlace, record: QuotaRecord) -> tuple[QuotaRecord, Amount | None]:
         """What a turn writes: this process keeps what it holds, and what it may need soon."""
         is_idle = self._table.clock() - at.taken_at >= self._table.interval
         if at.counts and record.counter == self._table.process:
             record = replace(record, counter_until=self._table.wall() + self._table.lease_seconds)
+        elif record.counter == self._table.process:
+            record = replace(record, counter="", counter_until=0.0)
         if is_idle:
             return record, None if at.has_no_part else _NONE
         return record, self._spare(at, at.proven, at.growth if at.growths > 1 else _NONE)
@@ -187,13 +213,23 @@ class SharedQuotas(QuotaCounters):
 
     async def settle(self, place: str) -> bool:
         at = self._place(place)
+        begun = at.settlings
+        async with at.settling:
+            if at.settled > begun:  # it has begun after this one was refused, and serves both
+                return at.was_helpful
+            at.settlings += 1
+            at.was_helpful = await self._settle(at)
+            at.settled = at.settlings
+            return at.was_helpful
+
+    async def _settle(self, at: SharedPlace) -> bool:
         is_helpful = False
 
         async def settled() -> None:
             nonlocal is_helpful
             await self._read(at)
             if is_helpful := bool(self._others(at)):
-                await self._others_have_told(at)
+                await self._others_have_told(at, _PATIENCE_INTERVALS * self._table.interval)
 
         return await self._table.answers(settled) and is_helpful
 
@@ -271,8 +307,9 @@ class SharedQuotas(QuotaCounters):
                     return False
             await asyncio.sleep(self._table.interval / _POLLS)
 
-    async def _others_have_told(self, at: SharedPlace) -> None:
-        """Have everybody who lives tell everything, and give back what is not needed.
+    async def _others_have_told(self, at: SharedPlace, patience: float = math.inf) -> None:
+        """Have everybody who lives tell everything, and give back what is not needed. Waits for those who do
+        not answer until they count as dead, or for `patience`, in seconds, if that is less.
 
         Raises SourceFailed: if the table does not answer.
         """
@@ -283,7 +320,8 @@ class SharedQuotas(QuotaCounters):
         async with at.lock:
             await self._table.write(at, decide)
             epoch = at.record.epoch
-        while any(share.epoch < epoch for share in self._others(at)):
+        until = self._table.clock() + patience
+        while any(share.epoch < epoch for share in self._others(at)) and self._table.clock() < until:
             await asyncio.sleep(self._table.interval / _POLLS)
             async with at.lock:
                 await self._table.read(at)
@@ -297,12 +335,13 @@ class SharedQuotas(QuotaCounters):
     # ── places ──────────────────────────────────────────────────────────────────────────────────────
 
     def _place(self, name: str) -> SharedPlace:
-        if name not in self._places:
+        if name not in self._named:
             storage, _, key = name.partition("\0")
             text = self._identify(storage, key).encode("utf-8", "surrogatepass")
             # a digest: the keys of a table may be seen by more people than the names of partners
-            self._places[name] = SharedPlace(hashlib.sha256(text).hexdigest())
-        return self._places[name]
+            digest = hashlib.sha256(text).hexdigest()
+            self._named[name] = self._places.setdefault(digest, SharedPlace(digest))
+        return self._named[name]
 
     async def _read(self, at: SharedPlace, *, once: bool = False) -> None:
         async with at.lock:

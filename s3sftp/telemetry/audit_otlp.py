@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadableLogRecord
 
+_TOO_LARGE = 2**63
+"""The first number that no attribute can have."""
 Exporting = Callable[[Sequence[bytes]], bool]
 """Exports lines. Returns whether the collector has taken them."""
 
@@ -102,4 +104,6 @@ def _span_of(fields: Mapping[str, Any]) -> Context:
 
 
 def _attribute(value: object) -> str | bool | int | float:
+    if isinstance(value, int) and not -_TOO_LARGE <= value < _TOO_LARGE:  # such as a certificate's serial
+        return str(value)
     return value if isinstance(value, str | bool | int | float) else json.dumps(value)

@@ -3,12 +3,13 @@
 An operation with the requests to S3 below it is a *group*, and so is a transfer. The spans of a group are
 kept or dropped together. It is decided which as soon as one of these is true:
 
-    a span has failed                     kept, and so is what follows in the group
+    a span has failed                     kept, and so is what follows in the group, and its first span
     a span ends long after the group      kept: it is slow, or a large transfer
     began
-    there are many spans                  kept: this is rare, and what waits must not fill the memory
-    the group's first span ends           kept while the share lasts, which grows with time; otherwise
-                                          dropped, as is always a request that no client has caused
+    the group's first span ends,          kept while the share lasts, which grows with time; otherwise
+    or there are many spans               dropped, as is always a request that no client has caused
+
+What fails or is slow after its group was dropped is kept nevertheless.
 
 Spans above the groups (connections, attempts to log in, sessions) are always kept, so every trace exists.
 """
@@ -46,7 +47,17 @@ S = TypeVar("S", bound=_Ended)
 class SpanGroup(Generic[S]):
     """The spans of one operation or transfer, and what was decided about them."""
 
-    __slots__ = ("began", "has_share", "is_decided", "is_kept", "root_id", "waiting")
+    __slots__ = (
+        "began",
+        "has_share",
+        "is_decided",
+        "is_kept",
+        "root",
+        "root_id",
+        "running",
+        "takes",
+        "waiting",
+    )
 
     def __init__(self, *, has_share: bool) -> None:
         """`has_share`: some such groups are kept although they are ordinary."""
@@ -55,11 +66,17 @@ class SpanGroup(Generic[S]):
         self.is_kept = False
         self.waiting: list[S] = []
         """Spans that have ended before the decision."""
+        self.takes = False
+        """Whether each span that is kept takes from the share."""
+        self.root: S | None = None
+        """The first span if it was dropped, while others may fail of which it is the parent."""
+        self.running = 0
         self.root_id = 0
         self.began = 0
 
     def joined_by(self, span_id: int, start_time: int) -> None:
         """A span of the group begins. The first one is its root: when it ends, the group ends."""
+        self.running += 1
         if not self.root_id:
             self.root_id = span_id
             self.began = start_time
@@ -88,25 +105,39 @@ class SpanGroups(Generic[S]):
     def ended(self, span: S) -> None:
         """Keep a span that has ended, drop it, or let it wait for the decision about its group."""
         group = span.group
-        if group is None or group.is_kept:
+        if group is None:
+            self._keep(span)
+            return
+        group.running -= 1
+        if group.is_kept:
+            self._left -= group.takes  # paid for later
             self._keep(span)
         elif span.is_failure or (span.end_time or 0) - group.began >= self._slow_ns:
             self._keep_all(group, span)
         elif group.is_decided:
-            return  # what an ordinary operation has left running, and has ended as well
-        elif span.span_id != group.root_id:
+            self._drop(group, span)
+        elif span.span_id != group.root_id and len(group.waiting) + 1 < _MANY:
             group.waiting.append(span)
-            if len(group.waiting) >= _MANY:
-                self._keep_all(group, group.waiting.pop())
         elif group.has_share and self._takes_share(len(group.waiting) + 1, span.end_time or 0):
+            group.takes = True
             self._keep_all(group, span)
         else:
-            group.is_decided = True
-            group.waiting.clear()
+            self._drop(group, span)
+
+    def _drop(self, group: SpanGroup[S], span: S) -> None:
+        group.is_decided = True
+        group.waiting.clear()
+        if span.span_id == group.root_id:
+            group.root = span
+        if group.running <= 0:  # nobody needs it, and the two would keep each other in memory
+            group.root = None
 
     def _keep_all(self, group: SpanGroup[S], last: S) -> None:
         group.is_decided = group.is_kept = True
         waiting, group.waiting = group.waiting, []
+        if group.root is not None:
+            self._keep(group.root)
+            group.root = None
         for span in waiting:
             self._keep(span)
         self._keep(last)

@@ -71,19 +71,27 @@ async def test_a_collector_gets_each_line_once_also_those_of_the_time_when_it_wa
             assert record.time_unix_nano > 0
 
 
-def test_what_is_no_text_or_number_is_an_attribute_of_json_and_a_span_is_named() -> None:
+def test_what_no_attribute_can_be_is_one_of_json_and_a_span_is_named() -> None:
     with collecting_logs() as collector, pytest.MonkeyPatch.context() as patched:
         patched.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         start_audit(AuditOptions(output="otlp"), "1.0")
         try:
             with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(0xABC, 0xDEF, is_remote=False))):
-                tap.observe("user.changed", user="é\n", after={"rights": ["read"]}, disabled=False)
+                tap.observe(
+                    "user.changed",
+                    user="é\n",
+                    after={"rights": ["read"]},
+                    disabled=False,
+                    serial=2**63,
+                    most=2**63 - 1,
+                )
             wait_until(lambda: len(collector.records) == 2, 30, "both lines")
         finally:
             tap.remove()
         record = collector.records[-1]
         found = attributes_of(record)
         assert (found["user"], found["disabled"]) == ("é\\n", False)
+        assert (found["serial"], found["most"]) == (str(2**63), 2**63 - 1)  # no number there is larger
         assert json.loads(found["after"]) == {"rights": ["read"]}
         assert (record.trace_id, record.span_id) == (0xABC.to_bytes(16, "big"), 0xDEF.to_bytes(8, "big"))
         assert not any(collector.records[0].trace_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
@@ -222,6 +223,8 @@ async def test_of_uploads_at_once_in_two_workers_just_those_succeed_that_fit(
 
 class Meeting(SharedQuotaCounts):
     """The first that holds more, in each of two workers, sees what the other holds."""
+
+    waits: ClassVar[bool] = True
 
     def __init__(self, table: SharedCounters, together: asyncio.Future[Tally]) -> None:
         super().__init__(table)

@@ -95,8 +95,8 @@ def test_a_large_transfer_is_kept_from_the_time_on_when_it_is_slow_and_does_not_
     assert deciding.kept == [2, 3, 4]
 
 
-def test_an_operation_with_many_requests_is_kept_and_what_waits_is_bounded() -> None:
-    deciding = Deciding()
+def test_an_operation_with_many_requests_is_kept_by_the_share_and_what_waits_is_bounded() -> None:
+    deciding = Deciding(share=1)
     group = deciding.group()
     for span_id in range(2, 200):
         deciding.end(span_id, group)
@@ -160,3 +160,45 @@ def test_connections_logins_and_sessions_are_in_no_group_and_always_kept(
     assert deciding.groups.begun_by(name, kind, is_root=is_root) is None
     deciding.end(1, None)
     assert deciding.kept == [1]
+
+
+def test_operations_with_many_requests_take_from_the_share_too() -> None:
+    share = 2
+    deciding = Deciding(share)
+    for first in range(1, 10_000, 100):
+        group = deciding.group(first)
+        for span_id in range(first + 1, first + 100):
+            deciding.end(span_id, group)
+        deciding.end(first, group)
+    assert len(deciding.kept) == 100
+
+
+def test_an_operation_with_many_requests_is_kept_from_the_time_on_when_one_fails() -> None:
+    deciding = Deciding()
+    group = deciding.group()
+    for span_id in range(2, 100):
+        deciding.end(span_id, group)
+    deciding.end(100, group, is_failure=True)
+    deciding.end(1, group)
+    assert deciding.kept == [100, 1]
+
+
+def test_what_fails_after_its_operation_was_dropped_is_kept_with_the_operation() -> None:
+    deciding = Deciding()
+    group = deciding.group()
+    for span_id in (2, 3):
+        group.joined_by(span_id, NOW)
+    deciding.end(1, group)
+    deciding.end(2, group)
+    deciding.end(3, group, is_failure=True)
+    assert deciding.kept == [1, 3]
+
+
+def test_an_operation_that_was_dropped_is_forgotten_when_nothing_of_it_runs() -> None:
+    deciding = Deciding()
+    group = deciding.group()
+    group.joined_by(2, NOW)
+    deciding.end(1, group)
+    assert group.root is not None
+    deciding.end(2, group)
+    assert group.root is None

@@ -138,8 +138,11 @@ class QuotaBackend(BackendInFront):
         """Raises NoSpace: if there is no room for a file of this size, in bytes, at a place."""
         hold = self._hold(self._ledger.covering(place), session)
         await hold.ready()
-        await hold.set_to((Amount(size, 1) - await amount_of_file(self.behind, place, session)).above_zero)
-        hold.end()
+        replaced = await amount_of_file(self.behind, place, session)
+        try:
+            await hold.set_to((Amount(size, 1) - replaced).above_zero)
+        finally:
+            hold.end()
 
     async def _sent(self, upload: Upload, count: int, session: Session) -> None:
         """Hold what an upload has sent, as far as it is more than what it replaces."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from s3sftp.backends import Amount
 from s3sftp.fs.quota.quotas import Counts, Quota, Taken, Tally
@@ -13,8 +13,12 @@ class QuotaCounters(Protocol):
 
     `place` is a text that stands for the place (`CountedPlace.name`). What a process has added to `held`,
     `admitted`, `leaving` and `moving` is forgotten when the process ends: its uploads have ended with it.
-    No method fails: if nobody knows the numbers of others, the process goes on with those that it knows.
+    No method fails but `take`: if nobody knows the numbers of others, the process goes on with those that it
+    knows.
     """
+
+    waits: ClassVar[bool] = True
+    """Whether `take` may wait for others. If not, it is done before anything else happens."""
 
     async def tally(self, place: str) -> Tally:
         """The numbers of a place as this process knows them, at no cost once it knows any."""
@@ -28,6 +32,8 @@ class QuotaCounters(Protocol):
 
         Nothing is refused before somebody has counted. Of two that take at the same time both may be refused
         what only one of them exceeds, but never both admitted. Whoever is refused tries again (`holds`).
+
+        Raises Busy: if others change the numbers so often that nobody can tell whether it fits.
         """
 
     def book(self, place: str, more: Counts) -> None:

@@ -68,6 +68,8 @@ class Hold:
         self._is_taking = False
         self._ends = False
         """Whether to end when what is under way is done."""
+        self._ended = 0
+        """How often it was ended."""
 
     async def ready(self) -> None:
         """Wait until the places are counted that have a quota of this session, and for counts of others that
@@ -90,15 +92,19 @@ class Hold:
         """Hold this much, in place of what is held so far. Where nobody has counted yet, it is checked by the
         next call.
 
-        Raises NoSpace: if it grows, and a quota would be exceeded; what is held is then as before.
+        Raises NoSpace: if it grows, and a quota would be exceeded; what is held is then as before, or nothing
+        if it was ended meanwhile.
+        Raises Busy: if others change the numbers all the time; likewise.
         """
-        difference = amount - self.amount
-        grows = difference.above_zero if self._is_checked else amount
+        ended = self._ended
         for is_last in (False, True):
-            refused = await run_to_completion(self._take(amount, difference, grows))
+            difference = amount - self.amount
+            grows = difference.above_zero if self._is_checked else amount
+            taking = self._take(amount, difference, grows)
+            refused = await (run_to_completion(taking) if self._counter.counters.waits else taking)
             if refused is None:
                 return
-            if is_last or not await self._may_fit_now(refused):
+            if is_last or not await self._may_fit_now(refused) or self._ended != ended:
                 raise self.quotas[refused.place].refusal(refused.limit)
 
     async def _may_fit_now(self, refused: _Refusal) -> bool:
@@ -115,22 +121,25 @@ class Hold:
         self._is_taking = True
         try:
             refused = await self._take_everywhere(difference, grows)
+            if refused is None:
+                self.amount = amount
+            return refused
         finally:
             self._is_taking = False
-        if refused is None:
-            self.amount = amount
-        if self._ends:
-            self.end()
-        return refused
+            if self._ends:
+                self.end()
 
     async def _take_everywhere(self, difference: Amount, grows: Amount) -> _Refusal | None:
         is_checked = True
         done: list[CountedPlace] = []
         for place, quota in self.quotas.items():
-            taken = await self._counter.counters.take(place.name, difference, grows, quota)
+            try:
+                taken = await self._counter.counters.take(place.name, difference, grows, quota)
+            except BaseException:
+                self._take_back(done, difference)
+                raise
             if taken.limit is not None:
-                for each in done:
-                    self._counter.counters.book(each.name, Counts(held=Amount() - difference))
+                self._take_back(done, difference)
                 stored = taken.tally.stored or Amount()
                 alone = quota.exceeded_by(grows, stored + self.amount + difference) is None
                 return _Refusal(place, taken.limit, alone)
@@ -141,12 +150,17 @@ class Hold:
         self._is_checked = is_checked
         return None
 
+    def _take_back(self, places: list[CountedPlace], difference: Amount) -> None:
+        for place in places:
+            self._counter.counters.book(place.name, Counts(held=Amount() - difference))
+
     def end(self) -> None:
         """Hold nothing any more, as soon as a change of what is held that is under way is done."""
         if self._is_taking:
             self._ends = True
             return
         self._ends = False
+        self._ended += 1
         amount, self.amount = self.amount, Amount()
         if amount != Amount():
             for place in self.quotas:

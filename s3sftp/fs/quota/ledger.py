@@ -124,8 +124,9 @@ class QuotaLedger:
         Raises NoSpace: if a quota would be exceeded; then nothing may be changed.
         """
         try:
-            for hold, change in changes:
-                await hold.set_to(change.need)
+            for _ in range(self._rounds(changes)):
+                for hold, change in changes:
+                    await hold.set_to(change.need)
         except BaseException:
             for hold, _ in changes:
                 hold.end()
@@ -140,6 +141,12 @@ class QuotaLedger:
                 self.doubt(place for hold, _ in changes for place in hold.quotas)
             raise
         self._book(changes, happened=True)
+
+    def _rounds(self, changes: Sequence[tuple[Hold, Change]]) -> int:
+        """How often each place is taken. A share of nothing may be given back while another place is waited
+        for; then it is taken again, so that whoever counts knows of the change."""
+        places = sum(len(hold.quotas) for hold, _ in changes)
+        return 2 if places > 1 and self.counter.counters.waits else 1
 
     def _book(
         self, changes: Sequence[tuple[Hold, Change]], *, began: bool = False, happened: bool = False

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Final
+from typing import ClassVar, Final
 
 from s3sftp.backends import Amount
 from s3sftp.fs.quota.quotas import NOTHING, Counts, Quota, Taken, Tally
@@ -42,6 +42,8 @@ _MICRO: Final = 1_000_000
 
 class SharedQuotaCounts:
     """The numbers of one server, as one process sees them."""
+
+    waits: ClassVar[bool] = False
 
     def __init__(self, table: SharedCounters | None = None) -> None:
         """`table` has `ROWS` rows, or fewer; None: a table of this process alone."""
