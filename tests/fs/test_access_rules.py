@@ -9,13 +9,13 @@ from functools import partial
 
 import pytest
 
+from s3sftp.config.name_patterns import pattern_problem
 from s3sftp.errors import AlreadyExists, NotFound, PermissionDenied, StorageError
 from s3sftp.fs.access_rules import (
     AccessRules,
     AppliedRules,
     OnConflict,
     RuleTree,
-    pattern_problem,
 )
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.rights import ALL_RIGHTS, READ_ONLY, Right, Rights, refusal, rights_of
