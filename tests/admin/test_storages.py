@@ -72,7 +72,9 @@ async def test_what_it_says_is_one_line_of_bounded_length_without_credentials() 
     )
     error = StorageFailure(detail=detail)
     said = await said_of(Misbehaving(error), ServerOptions(backend="s3", s3=s3))
-    assert said.startswith("storage failure: bucket b at https://store.example: GET https://store.example/b")
+    assert said.startswith(
+        "storage failure: bucket b at https://store.example: GET https://***@store.example/b"
+    )
     assert said.isprintable()
     assert len(said) < 1100
     assert not [word for word in ("secret", "hidden", "AKIA1") if word in said]
