@@ -159,8 +159,9 @@ async def test_what_a_killed_replica_held_returns_and_what_it_stored_counts(
                 while await two.used(1) < 20:
                     await asyncio.sleep(0.05)
             two.servers[0].kill()
-            # it waits until the other one is taken for dead, which takes 15 intervals
-            (await two.clients[1].sftp(f"put {file} /new", timeout=120)).ok()
+            async with asyncio.timeout(120):  # refused until the other one is taken for dead: 15 intervals
+                while (await two.clients[1].sftp(f"put {file} /new", timeout=120)).status != 0:
+                    pass
             assert sorted(await two.stored()) == [3, 21]
             assert await two.used(1) == 24
 
