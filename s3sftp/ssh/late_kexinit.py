@@ -21,7 +21,7 @@ from asyncssh.constants import MSG_KEXINIT
 
 from s3sftp.ssh.negotiation import name_lists
 
-WAIT_SECONDS = 0.3
+WAIT_SECONDS = 0.5
 """Clients send their KEXINIT with their version, or right after it. A few wait for the server's: their login
 takes that much longer."""
 _CIPHERS_TO_SERVER, _CIPHERS_TO_CLIENT = 2, 3

@@ -76,7 +76,7 @@ class SshOptions(Options):
     prefer_aead: bool = True
     """Offer AEAD ciphers alone to clients that know AES-GCM. Many of them list it last, and the client's
     order decides, although AES-GCM takes both sides the least CPU. To know what a client lists, the server
-    waits for its list up to 0.3 s before it sends its own."""
+    waits for its list up to 0.5 s before it sends its own."""
 
     login_grace: Duration = timedelta(seconds=30)
     """A connection that has not logged in within this time is closed."""
