@@ -33,14 +33,18 @@ class NameConflicts:
         file. Raises PermissionDenied: if the name is reserved.
         """
         await self.refuse_below_file(place, session)
-        if place.is_root:
+        if place.is_root or await self.hides_directory(place, session):
             raise IsADirectory
+
+    async def hides_directory(self, place: Place, session: Session) -> bool:
+        """Whether a file of this name would hide a directory, as far as that is known or was seen."""
         key = self._keys.key_of(place)
         cached = self._cache.get(key, session)
         if self._made.is_noted(key, CreatedKind.DIRECTORY) if cached is None else cached.info.is_dir:
             if await self._lookup.is_directory(place):
-                raise IsADirectory
+                return True
             self._forget(key)
+        return False
 
     async def refuse_below_file(self, place: Place, session: Session) -> None:
         """Refuse a name below a file.

@@ -1,6 +1,6 @@
 """Renames files and trees by copying and then deleting. Nothing is deleted before every copy exists.
 
-    file      HEAD source, LIST target/ ─► Copy ─► Delete
+    file      HEAD source, LIST target (unless it may be replaced) ─► Copy ─► Delete
     tree      LIST all below ─► PUT each marker ─► Copy each, a few at once ─► LIST again ─► DeleteObjects
 
 A failure in between leaves both, never neither. The same rename, sent again, finishes it: a target that the
@@ -120,7 +120,7 @@ class Renamer:
         False, and nothing is done, if `info` comes from the cache and the source is no longer that.
         """
         old, new = self._keys.key_of(source), self._keys.key_of(target)
-        if overwrite and await self._lookup.is_directory(target):
+        if overwrite and await self._hiding.hides_directory(target, session):
             raise AlreadyExists
         present = None if overwrite else await self._present(target, session)
         if present is not None and known is not None:
