@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# Some machines forbid it. The tests start thousands of processes, and each would compile the server again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Servers of the tests are one for each worker, so a file's tests stay together; what measures runs alone.
 # What fails in `TESTS` runs once more: docs/decisions/0042
 PYTEST = $(BIN)/python -m pytest
