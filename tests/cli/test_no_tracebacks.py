@@ -101,7 +101,9 @@ class Shell:
         environment.setdefault("HOME", str(self.directory))
         environment.setdefault("XDG_STATE_HOME", str(self.directory))
         environment.setdefault("S3SFTP_S3__BUCKET", "nowhere")
-        environment.setdefault("AWS_EC2_METADATA_DISABLED", "true")  # else the search for a role takes seconds
+        environment.setdefault(
+            "AWS_EC2_METADATA_DISABLED", "true"
+        )  # else the search for a role takes seconds
         return subprocess.run(
             ["sh", "-c", script, "sh", *program],
             cwd=self.directory,

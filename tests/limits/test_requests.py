@@ -26,6 +26,7 @@ from tests.limits.operations import (
     world,
 )
 from tests.support.clients import Clients
+from tests.support.commands import installed
 from tests.support.server import PART_BYTES
 
 
@@ -132,6 +133,31 @@ async def test_openssh_itself_costs_no_more_than_its_stories_and_what_is_promise
         here.proxy.log.clear()
         (await openssh.sftp(line)).ok()
         assert sum(here.requests().values()) <= most, (line, here.requests())
+
+
+async def test_rclone_itself_costs_four_requests_for_each_small_file_and_a_few_for_the_directory(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    """PUT, the copies for the time and for the rename, DELETE; and what it lists and looks up."""
+    files, local = 40, tmp_path / "small"
+    local.mkdir()
+    for number in range(files):
+        (local / f"f{number}").write_bytes(bytes(10_000))
+    # so that a slow machine looks up no more than a fast one
+    async with world(store, bucket, tmp_path / "server", {"s3": {"cache_ttl": "5 min"}}) as here:
+        words = ("copy", "--transfers", "16", str(local), "alice:/small")
+        rclone = Clients(here.server, tmp_path / "rclone")
+        here.proxy.log.clear()
+        (await rclone.rclone(*words, program=installed("rclone"))).ok()
+        found = here.requests()
+    assert found.pop("PutObject") == files + 1, "and the directory's marker"
+    assert found.pop("DeleteObject") == files
+    # a time that comes before the file is closed needs no copy
+    assert files <= found.pop("CopyObject") <= 2 * files
+    assert found.pop("HeadObject") <= files / 4
+    # each connection looks for the directory once
+    assert found.pop("ListObjectsV2") <= 2 * 16 + 4
+    assert found == {}
 
 
 async def test_each_transfer_leaves_one_line_with_its_requests(here: World) -> None:

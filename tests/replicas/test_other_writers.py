@@ -202,7 +202,8 @@ LOOKS = {
     ),
     "RENAME": Look(_move_and_read, lambda data: data, lambda inside: inside),
     "RENAME onto it": Look(_move_onto, _always(FAILURE), _always(FAILURE), OK),
-    "posix-rename onto it": Look(_move_over, _always(OK), _always(FAILURE), OK),
+    # like an upload, it asks for a directory only where this replica has made or shown one
+    "posix-rename onto it": Look(_move_over, _always(OK), _always(OK), OK),
     "SETSTAT of the time": Look(_set_time, _always(OK), _always(OK)),
     "SETSTAT of nothing": Look(_time_after_setting_none, _always(OK), _always(OK)),
 }

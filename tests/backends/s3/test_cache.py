@@ -1,5 +1,5 @@
-"""What a session listed or changed is believed for a moment, by it alone, and never against what this process
-has done, however requests and answers interleave."""
+"""What a session listed is believed for a moment by it alone, what it stored by its user, and neither against
+what this process has done, however requests and answers interleave."""
 
 from __future__ import annotations
 
@@ -177,6 +177,41 @@ def test_a_listing_answers_no_other_session_of_the_user(cache: MetadataCache) ->
     list_it(cache, "d", DIRECTORY)
     put(cache, "d/f", ALICE_TOO)
     assert not answers(cache, "d", ALICE_TOO)
+
+
+def test_a_file_that_a_session_has_stored_is_known_to_all_of_the_user_and_to_no_other(
+    cache: MetadataCache, clock: Clock
+) -> None:
+    put(cache, "d/f")
+    assert answers(cache, "d/f", ALICE_TOO)
+    assert known(cache, "d/f", ALICE_TOO) == FILE
+    assert known(cache, "d/f", BOB) == "unknown"
+    clock.now = 2.0
+    assert not answers(cache, "d/f", ALICE_TOO), "it is older than cache_ttl"
+
+
+def test_a_directory_that_a_session_has_made_is_known_to_no_other(cache: MetadataCache) -> None:
+    with cache.changing("d", ALICE) as change:
+        change.left(DIRECTORY)
+    assert known(cache, "d", ALICE_TOO) == "unknown"
+
+
+def test_what_a_session_has_stored_is_over_for_all_of_the_user_when_the_store_shows_something_else(
+    cache: MetadataCache, clock: Clock
+) -> None:
+    put(cache, "d/f")
+    clock.now = 1.0
+    cache.record("d/f", ALICE_TOO, OTHER, cache.read_point(), answers=False)
+    assert known(cache, "d/f", Session("alice", session_id="4")) == "unknown"
+
+
+def test_what_a_session_has_stored_is_over_for_all_of_the_user_when_anybody_changes_it(
+    cache: MetadataCache,
+) -> None:
+    put(cache, "d/f")
+    with cache.changing("d/f", BOB):
+        pass
+    assert known(cache, "d/f", ALICE_TOO) == "unknown"
 
 
 def test_a_file_that_was_looked_up_does_not_answer_for_what_is_below_it(cache: MetadataCache) -> None:

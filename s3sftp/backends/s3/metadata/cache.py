@@ -5,7 +5,8 @@ the metadata from its listings and changes for `ttl` seconds. The absence of a n
 reply to a STAT answers the next one, but for directories in which the session has just changed something:
 rclone looks at the directory twice for each file that it sends, and holds up all its transfers meanwhile. It
 does so on two dozen connections in turn, so what one session has looked up there answers all of the user's
-sessions that have changed something in that directory.
+sessions that have changed something in that directory. For the same reason all of a user's sessions know what
+one of them has stored: rclone sends a file, its time and its rename on three connections.
 
 Replies to HEAD and GET are cached too, but answer no client: they only make requests cheaper that the store
 accepts on the condition that the object is still that version.
@@ -87,6 +88,8 @@ class MetadataCache:
         self._entries: OrderedDict[tuple[str, str], CachedMetadata] = OrderedDict()
         self._directories: OrderedDict[tuple[str, str], CachedMetadata] = OrderedDict()
         """By user and key: the directories that one of the user's sessions has looked up."""
+        self._stored: OrderedDict[tuple[str, str], CachedMetadata] = OrderedDict()
+        """By user and key: the files that one of the user's sessions has stored or changed."""
         self._changed_in: OrderedDict[tuple[str, str], float] = OrderedDict()
         """When each session last changed something in each directory, the latest last."""
         self._changes = 0
@@ -101,16 +104,20 @@ class MetadataCache:
         return len(self._entries)
 
     def get(self, key: str, session: Session) -> CachedMetadata | None:
-        """Return what the session knows.
+        """Return what the session knows, or else what another session of the user has stored.
 
         Unless it `answers`, the store must confirm it before a client sees it.
         """
-        return self._valid(self._entries, session.session_id, key)
+        own = self._valid(self._entries, session.session_id, key)
+        return self._valid(self._stored, session.user, key) if own is None else own
 
     def answer(self, key: str, session: Session) -> CachedMetadata | None:
-        """Return what STAT may be answered by: the session has listed or changed the name within the last
-        `ttl` seconds; or it has changed something in the directory, and a session of the same user has looked
-        the directory up."""
+        """Return what STAT may be answered by.
+
+        Within the last `ttl` seconds the session has listed or changed the name, or another session of the
+        user has stored the file, or the session has changed something in the directory and a session of the
+        user has looked the directory up.
+        """
         cached = self.get(key, session)
         if cached is not None and cached.answers:
             return cached
@@ -157,6 +164,7 @@ class MetadataCache:
         cached = CachedMetadata(info, read_point, answers, head, time_unknown)
         self._put_entry(key, session, cached)
         self._share(key, session, cached)
+        self._contradict_stored(key, session, info)
         return True
 
     def forget(self, key: str) -> None:
@@ -198,6 +206,8 @@ class MetadataCache:
                     change.info, read_point, head=change.head, time_unknown=change.time_unknown
                 )
                 self._put_entry(key, session, known)
+                if not known.info.is_dir:
+                    self._put(self._stored, (session.user, key), known)
                 self._note_changed_in(standing, session)
 
     def _valid(
@@ -224,6 +234,12 @@ class MetadataCache:
             self._directories.pop((session.user, key), None)
         elif not cached.answers:
             self._put(self._directories, (session.user, key), cached)
+
+    def _contradict_stored(self, key: str, session: Session, info: FileInfo) -> None:
+        """Forget what a session of the user has stored, if the store has shown something else since."""
+        stored = self._valid(self._stored, session.user, key)
+        if stored is not None and stored.info.version != info.version:
+            del self._stored[session.user, key]
 
     def _has_changed_in(self, directory: str, session: Session) -> bool:
         changed_at = self._changed_in.get((session.session_id, directory))
