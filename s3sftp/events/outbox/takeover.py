@@ -218,7 +218,7 @@ class Takeover:
             for folder in page.folders:
                 instance = folder.removeprefix(ENTRIES).removesuffix("/")
                 known = instance in leases or instance in self._adopted or instance == self._own.instance
-                if not known:
+                if not known and await self._has_entries(instance):
                     await self._adopt(instance, None, 0.0)
             after = page.next
             if after is None:
@@ -259,14 +259,18 @@ class Takeover:
     async def _end_if_empty(self, instance: str) -> None:
         """Give up the lease, unless something has come since the folders were found: of `replay`, or of a
         process that hung while it wrote."""
-        page = await self._objects.page(f"{ENTRIES}{instance}/", most=1)  # some stores list empty folders
-        if page.entries:
+        if await self._has_entries(instance):
             if CHANGES in await self._find_folders(instance):
                 self._unsettled.add(instance)
             return
         lease = self._adopted[instance]
         self._drop(instance)
         await lease.end(leaves_entries=False)
+
+    async def _has_entries(self, instance: str) -> bool:
+        """Some stores list folders that are empty: those of a process that has just no events and goes on."""
+        page = await self._objects.page(f"{ENTRIES}{instance}/", most=1)
+        return bool(page.entries)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────
 
