@@ -77,5 +77,6 @@ def test_what_events_and_the_console_cost_is_a_table(scratch: str) -> None:
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")][2:]
     assert [row[0] for row in rows] == ["off", "events", "console"]
     requests = {row[0]: float(row[3]) for row in rows}
-    assert requests["console"] == requests["off"] >= 1, "the console asks nothing of the store"
-    assert requests["events"] >= requests["off"] + 2, "an event is a PutObject and a DeleteObject"
+    assert requests["off"] >= 1
+    assert requests["console"] < requests["off"] + 1, "no request for each file"
+    assert requests["events"] >= requests["off"] + 1, "an entry of the outbox for each file"
