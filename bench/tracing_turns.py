@@ -11,16 +11,16 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.clients import openssh
 from bench.environment import BenchEnvironment
-from bench.meter import cpu_seconds
 from bench.serving import Serving, serving
 from bench.sizes import QUICK
 from bench.tracing import Traced, collector
+from bench.turns import cpu_by_turns
 
 _TIMEOUT = 600
 EXPORT_SECONDS = 5
@@ -40,22 +40,12 @@ def main() -> None:
         scratch = stack.enter_context(environment.scratch())
         (scratch / "file").write_bytes(os.urandom(10_000))
         servers = [_started(stack, environment, mode, endpoint) for mode in ("off", words.mode)]
-        for work in (_puts, _gets):
-            for server in servers:
-                _turn(server, work(scratch, words.files), scratch)
-            took: list[list[float]] = [[], []]
-            for turn in range(words.turns):
-                began = [cpu_seconds(each.process.pid) for each in servers]
-                for server in servers if turn % 2 == 0 else reversed(servers):
-                    _turn(server, work(scratch, words.files), scratch)
-                if turn == words.turns - 1:
-                    time.sleep(EXPORT_SECONDS)
-                for each, server, since in zip(took, servers, began, strict=True):
-                    each.append(cpu_seconds(server.process.pid) - since)
+        for work in (puts, gets):
+            took = cpu_by_turns(servers, doing(work, words.files, scratch), words.turns, EXPORT_SECONDS)
             off, on = (sum(each) / words.turns / words.files * 1000 for each in took)
             ratio = statistics.median(b / a for a, b in zip(*took, strict=True))
             print(
-                f"{work.__name__[1:]:5} off {off:6.3f} CPU ms a file  {words.mode} {on:6.3f}"
+                f"{work.__name__:5} off {off:6.3f} CPU ms a file  {words.mode} {on:6.3f}"
                 f"  median of the ratios {ratio - 1:+.1%}, of the sums {on / off - 1:+.1%},"
                 f" of the least turns {min(took[1]) / min(took[0]) - 1:+.1%}",
                 flush=True,
@@ -70,7 +60,7 @@ def _started(stack: ExitStack, environment: BenchEnvironment, mode: str, endpoin
     return stack.enter_context(serving(server, environment.site(place, directory / "server")))
 
 
-def _puts(scratch: Path, files: int) -> list[str]:
+def puts(scratch: Path, files: int) -> list[str]:
     """Each under a temporary name, with its time, and renamed."""
     lines = []
     for number in range(files):
@@ -78,12 +68,17 @@ def _puts(scratch: Path, files: int) -> list[str]:
     return lines
 
 
-def _gets(scratch: Path, files: int) -> list[str]:
+def gets(scratch: Path, files: int) -> list[str]:
     return [f"get f{number} {scratch / 'got'}" for number in range(files)]
 
 
-def _turn(server: Serving, lines: list[str], scratch: Path) -> None:
-    openssh.sftp(server, [[f"cd {server.remote('')}", *lines]], scratch, _TIMEOUT)
+def doing(work: Callable[[Path, int], list[str]], files: int, scratch: Path) -> Callable[[Serving], None]:
+    """What a client of OpenSSH does in a turn."""
+
+    def turn(server: Serving) -> None:
+        openssh.sftp(server, [[f"cd {server.remote('')}", *work(scratch, files)]], scratch, _TIMEOUT)
+
+    return turn
 
 
 if __name__ == "__main__":

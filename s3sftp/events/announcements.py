@@ -29,7 +29,7 @@ from s3sftp.events.cloud_event import CloudEvent, EventKind
 from s3sftp.events.dispatcher import EventDispatcher
 from s3sftp.events.outbox.entries import AddressedEvent, ChangeEntry, Check, change_folder
 from s3sftp.events.outbox.settling import Verdict
-from s3sftp.events.outbox.takeover import settled_event
+from s3sftp.events.outbox.unfinished_changes import settled_event
 from s3sftp.events.routes import Routes, SinkNames
 from s3sftp.events.sink_queue import CoveredChange, WaitingEvent
 from s3sftp.telemetry import current_trace_context, get_logger
@@ -159,7 +159,7 @@ class AnnouncedChange:
         if self._key is None:
             return
         try:
-            verdict, found = await self._dispatcher.takeover.verdict_on(self._key, self._entry)
+            verdict, found = await self._dispatcher.takeover.changes.verdict_on(self._key, self._entry)
         except StorageError:
             if self._dispatcher.is_stopping:
                 return

@@ -23,7 +23,8 @@ from s3sftp.events.event_metrics import EventMetrics
 from s3sftp.events.outbox.backlog import Backlog
 from s3sftp.events.outbox.entries import WaitingEntry, entry_name, refused_folder
 from s3sftp.events.outbox.own_entries import OwnEntries
-from s3sftp.events.outbox.takeover import Look, Takeover
+from s3sftp.events.outbox.takeover import Takeover
+from s3sftp.events.outbox.unfinished_changes import Look
 from s3sftp.events.routes import SinkRule
 from s3sftp.events.sink import EventRefused, EventSink
 from s3sftp.events.sink_queue import CoveredChange, SinkQueue, WaitingEvent

@@ -16,11 +16,11 @@ from bench.records import load
 ROOT = Path(__file__).parents[2]
 
 
-def _python(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def _python(*words: str, timeout: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *words]
     environment = {**os.environ, **variables}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
 
 
@@ -68,3 +68,15 @@ def test_a_server_that_does_not_start_is_a_failure_and_not_the_end(tmp_path: Pat
     assert "attempts" in ours.failure
     assert str(tmp_path) not in ours.failure
     assert not theirs.failure
+
+
+@pytest.mark.timeout(900)  # it starts three servers
+def test_what_events_and_the_console_cost_is_a_table(scratch: str) -> None:
+    done = _python("bench.seeing_turns", "--quick", "--scratch", scratch, timeout=600)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")][2:]
+    assert [row[0] for row in rows] == ["off", "events", "console"]
+    requests = {row[0]: float(row[3]) for row in rows}
+    assert requests["off"] >= 1
+    assert requests["console"] < requests["off"] + 1, "no request for each file"
+    assert requests["events"] >= requests["off"] + 1, "an entry of the outbox for each file"

@@ -37,7 +37,7 @@ async def main() -> None:
 
 async def _work(server: ConsoleServer, directory: Path, stack: contextlib.AsyncExitStack) -> None:
     async with s3_client(server.store, server.bucket) as s3:
-        await s3.put(f"{server.prefix}labels-2026-11.zip", content(1 << 20) * 60)
+        await s3.put(f"{server.prefix}labels-2026-11.zip", content(1 << 20) * 150)
     file = directory / "orders"
     file.write_bytes(content(1 << 20) * 200)
     upload = server.slow_upload(file, directory / "batch", 9000)
@@ -63,7 +63,7 @@ async def _work(server: ConsoleServer, directory: Path, stack: contextlib.AsyncE
 
 
 async def _read_slowly(file: Any) -> None:
-    while await file.read(256 << 10):
+    while await file.read(128 << 10):
         await asyncio.sleep(0.25)
 
 
@@ -80,7 +80,19 @@ async def _take(server: ConsoleServer) -> None:
                 await console.open_signed_in()
                 await console.row("live", "orders").wait_for()
                 await console.refreshed(3)
-                await console.page.screenshot(path=ASSETS / f"console-{name}.png")
+                await _save(console.page, name)
+
+
+async def _save(page: Any, name: str) -> None:
+    """The whole page; on a phone, which is long, down to the end of a section."""
+    file = ASSETS / f"console-{name}.png"
+    if name != "phone":
+        await page.screenshot(path=file, full_page=True)
+        return
+    end = await page.evaluate("document.getElementById('sessions').getBoundingClientRect().bottom + scrollY")
+    width = page.viewport_size["width"]
+    clip = {"x": 0, "y": 0, "width": width, "height": end + 12}
+    await page.screenshot(path=file, full_page=True, clip=clip)
 
 
 if __name__ == "__main__":

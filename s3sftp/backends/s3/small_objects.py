@@ -6,17 +6,15 @@ import time
 import uuid
 from typing import Any, Final
 
-from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.credentials.user_scope import in_scope
-from s3sftp.backends.s3.http.request_body import RequestBody
 from s3sftp.backends.s3.http.response_body import read_all, response_body
 from s3sftp.backends.s3.keys import reserved_prefix
 from s3sftp.backends.s3.metadata.objects import new_object, server_time
 from s3sftp.backends.s3.retry_policy import RequestKind
-from s3sftp.backends.s3.write.completion import complete_write, written_by
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.delete_object import delete_object
+from s3sftp.backends.s3.write.put_object import put_object
 from s3sftp.backends.small_objects import ListedEntry, ListedPage
 from s3sftp.errors import NotFound, StorageFailure, describe_unexpected
 
@@ -51,21 +49,8 @@ class BucketObjects:
         write_id = str(uuid.uuid4())
         fields = new_object(self._client.options, write_id, None)
         fields.pop("StorageClass", None)  # classes for rarely read data charge for 128 KiB and 30 days
-        completed, _ = await send_with_checksum(
-            self._client,
-            data,
-            lambda proof: complete_write(
-                self._client,
-                "PutObject",
-                key,
-                written_by(write_id),
-                kind=RequestKind.METADATA,
-                moved_bytes=len(data),
-                Body=RequestBody(data),
-                **fields,
-                **proof,
-                **conditions,
-            ),
+        completed = await put_object(
+            self._client, key, data, write_id, fields, conditions, kind=RequestKind.METADATA
         )
         return completed.version or ""
 

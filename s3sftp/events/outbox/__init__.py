@@ -8,6 +8,6 @@
 
 `backends/small_objects.py` is what the outbox needs of a storage. `entries` (pure) is what is written.
 `lease` shows that a process runs, and `own_entries` writes its entries. `backlog` reads them back.
-`takeover` adopts the entries of processes that have ended, and `settling` (pure) decides what became of the
-changes that they had begun. `survey` shows all of it to an operator.
+`takeover` adopts the entries of processes that have ended, and `unfinished_changes` settles the changes that
+they had begun: `settling` (pure) decides what became of each. `survey` shows all of it to an operator.
 """

@@ -75,14 +75,7 @@ class OwnEntries:
         return await self._write(lambda instance: f"{sink_folder(instance, sink)}{name}", entry.to_json())
 
     async def _write(self, key_of: Callable[[str], str], data: bytes, replaced: str | None = None) -> str:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                await self.lease.require_fresh()
-                break
-            except LeaseLost:
-                self._begin_anew()
-                if attempt == _ATTEMPTS:
-                    raise StorageError(detail="the lease of the outbox was taken again and again") from None
+        await self._require_lease()
         key = key_of(self.instance)
         self.keys.add(key)
         self._used_at = running_clock()
@@ -94,6 +87,18 @@ class OwnEntries:
         if replaced is not None and replaced != key:
             await self.erase(replaced)
         return key
+
+    async def _require_lease(self) -> None:
+        for _ in range(_ATTEMPTS):
+            lease = self.lease
+            try:
+                await lease.require_fresh()
+            except LeaseLost:
+                self._begin_anew(lease)
+                continue
+            if lease is self.lease:
+                return
+        raise StorageError(detail="the lease of the outbox was taken again and again")
 
     async def erase(self, key: str) -> None:
         """Remove an entry. Raises StorageError: if the store fails."""
@@ -107,11 +112,12 @@ class OwnEntries:
         """
         if not self.lease.exists:
             return
+        lease = self.lease
         if has_entries or self.keys:
             try:
-                await self.lease.renew()
+                await lease.renew()
             except LeaseLost:
-                self._begin_anew()
+                self._begin_anew(lease)
         elif running_clock() - self._used_at > self._takeover_seconds / 3:
             await self.lease.end(leaves_entries=False)
 
@@ -120,7 +126,10 @@ class OwnEntries:
         if self.lease.exists:
             await self.lease.end(leaves_entries=leaves_entries)
 
-    def _begin_anew(self) -> None:
+    def _begin_anew(self, lost: Lease) -> None:
+        """Go on under a new instance, unless somebody else who wrote at that time has begun one already."""
+        if lost is not self.lease:
+            return
         _log.warning(
             "events.lease_lost",
             instance=self.instance,

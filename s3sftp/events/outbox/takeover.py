@@ -1,9 +1,8 @@
-"""Adopts the entries of processes that have ended, and settles the changes that they had begun.
+"""Adopts the entries of processes that have ended.
 
     each half of `takeover_time`   LIST of the leases ─► one silent for `takeover_time`, or empty?
                                    ─► PUT it, if it still is what was listed ─► its entries are ours
-    then                           each old change: look at what is stored ─► events for the sinks, or nothing
-                                   what cannot be looked at now waits; nothing else waits for it
+    then                           its changes are settled, and its events are read
 
 A process holds the leases of all instances whose entries it has, and renews them: if it ends too, another one
 adopts them all. Entries that have no lease are looked for at the start, and now and then.
@@ -12,40 +11,22 @@ adopts them all. Entries that have no lease are looked for at the start, and now
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
-from s3sftp.backends import Place
 from s3sftp.backends.small_objects import ListedEntry, SmallObjects
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
-from s3sftp.events.cloud_event import CloudEvent
-from s3sftp.events.outbox.backlog import Backlog, set_unreadable_aside
-from s3sftp.events.outbox.entries import (
-    CHANGES,
-    ENTRIES,
-    LEASES,
-    ChangeEntry,
-    WaitingEntry,
-    change_folder,
-    entry_name,
-    sink_folder,
-)
+from s3sftp.events.outbox.backlog import Backlog
+from s3sftp.events.outbox.entries import CHANGES, ENTRIES, LEASES
+from s3sftp.events.outbox.failure_reports import FailureReports
 from s3sftp.events.outbox.lease import Lease, LeaseLost, running_clock
 from s3sftp.events.outbox.own_entries import OwnEntries
-from s3sftp.events.outbox.settling import Found, StorageGone, Verdict, settle
-from s3sftp.runtime.concurrency import for_each
+from s3sftp.events.outbox.unfinished_changes import Look, UnfinishedChanges
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.events")
-Look = Callable[[Place], Awaitable[Found | None]]
-"""Asks the storage what is at a place. Raises StorageError: if it fails; StorageGone: if there is none."""
-_PAGE: Final = 100
-_AT_ONCE: Final = 8
-_CLOCK_SLACK: Final = 300.0
-"""Seconds by which the clock of another storage may differ from that of the outbox."""
 _SWEEPS_PER_SEARCH: Final = 20
 """Sweeps from one search for entries without a lease to the next."""
 
@@ -70,14 +51,13 @@ class Takeover:
         self._objects = objects
         self._own = own
         self._backlog = backlog
-        self._look = look
         self._seconds = takeover_seconds
         self._silent: dict[str, _Silence] = {}
         self._adopted: dict[str, Lease] = {}
         self._unsettled: set[str] = set()
         """Adopted instances that may have changes, or events that no reader knows of."""
-        self._reported: set[str] = set()
-        """The keys of what has failed or is for nobody, which is logged once."""
+        self._reports = FailureReports()
+        self.changes = UnfinishedChanges(objects, look, self._reports, takeover_seconds)
         self._sweeps = 0
         self._asked = 0.0
         """When the latest listing of the leases was requested."""
@@ -134,23 +114,23 @@ class Takeover:
             self._silent.clear()  # nobody can give a sign of life while the store does not answer
             raise
         for listed in leases.values():
-            with self._reporting(listed.key):
+            with self._reports.of(listed.key):
                 await self._adopt_if_ended(listed)
         if self._sweeps % _SWEEPS_PER_SEARCH == 0:
-            with self._reporting(ENTRIES):
+            with self._reports.of(ENTRIES):
                 await self._adopt_without_lease(leases)
         self._sweeps += 1
         for instance in list(self._adopted):
-            with self._reporting(f"{ENTRIES}{instance}/"):
+            with self._reports.of(f"{ENTRIES}{instance}/"):
                 await self._look_after(instance)
         if self.has_own_changes:
-            with self._reporting(f"{ENTRIES}{self._own.instance}/"):
+            with self._reports.of(f"{ENTRIES}{self._own.instance}/"):
                 await self._look_after_own(self._own.instance)
 
     async def _look_after(self, instance: str) -> None:
         """Settle the changes of an adopted instance, and have its events read; end it when it is empty."""
         if instance in self._unsettled:
-            is_done = await self._settle_all(instance, ())
+            is_done = await self.changes.settle_all(instance, ())
             await self._find_folders(instance)  # after that, so that events keep their order
             if is_done:
                 self._unsettled.discard(instance)
@@ -161,27 +141,11 @@ class Takeover:
         self.has_own_changes = False
         is_done = False
         try:
-            are_settled = await self._settle_all(instance, self._own.keys)
+            are_settled = await self.changes.settle_all(instance, self._own.keys)
             await self._find_folders(instance)
             is_done = are_settled
         finally:
             self.has_own_changes |= not is_done
-
-    @contextmanager
-    def _reporting(self, key: str) -> Iterator[None]:
-        """Log a failure once, until what is at the key has succeeded, and go on."""
-        try:
-            yield
-        except StorageError as error:
-            if key not in self._reported:
-                _log.warning("events.takeover_failed", key=key, error=str(error), detail=error.detail)
-            self._reported.add(key)
-        except Exception:
-            if key not in self._reported:
-                _log.exception("events.takeover_crashed", key=key)
-            self._reported.add(key)
-        else:
-            self._reported.discard(key)
 
     async def _leases(self) -> dict[str, ListedEntry]:
         found: dict[str, ListedEntry] = {}
@@ -218,7 +182,7 @@ class Takeover:
             for folder in page.folders:
                 instance = folder.removeprefix(ENTRIES).removesuffix("/")
                 known = instance in leases or instance in self._adopted or instance == self._own.instance
-                if not known:
+                if not known and await self._has_entries(instance):
                     await self._adopt(instance, None, 0.0)
             after = page.next
             if after is None:
@@ -241,8 +205,7 @@ class Takeover:
         self._adopted.pop(instance, None)
         self._unsettled.discard(instance)
         self._backlog.forget(instance)
-        folder = f"{ENTRIES}{instance}/"
-        self._reported = {key for key in self._reported if not key.startswith(folder)}
+        self._reports.forget(f"{ENTRIES}{instance}/")
 
     async def _find_folders(self, instance: str) -> Collection[str]:
         """Have the readers read the events that wait, of each sink. Returns the names of the folders."""
@@ -251,16 +214,14 @@ class Takeover:
             sink = folder.removesuffix("/").rpartition("/")[2]
             if sink == CHANGES or self._backlog.try_to_read(instance, sink):
                 continue
-            if folder not in self._reported:
-                self._reported.add(folder)
+            if self._reports.is_new(folder):
                 _log.warning("events.sink_unknown", sink=sink, instance=instance)
         return [folder.removesuffix("/").rpartition("/")[2] for folder in page.folders]
 
     async def _end_if_empty(self, instance: str) -> None:
         """Give up the lease, unless something has come since the folders were found: of `replay`, or of a
         process that hung while it wrote."""
-        page = await self._objects.page(f"{ENTRIES}{instance}/", most=1)  # some stores list empty folders
-        if page.entries:
+        if await self._has_entries(instance):
             if CHANGES in await self._find_folders(instance):
                 self._unsettled.add(instance)
             return
@@ -268,74 +229,7 @@ class Takeover:
         self._drop(instance)
         await lease.end(leaves_entries=False)
 
-    # ── changes ─────────────────────────────────────────────────────────────────────────────────────
-
-    async def _settle_all(self, instance: str, but: Collection[str]) -> bool:
-        """Settle the changes of an instance. Returns whether none is left: none is too new, or cannot be
-        looked at."""
-        after: str | None = None
-        is_done = True
-        while True:
-            page = await self._objects.page(change_folder(instance), after=after, most=_PAGE)
-            old = [each for each in page.entries if page.now - each.modified >= self._seconds]
-            old = [each for each in old if each.key not in but]
-            is_done &= len(old) == len([each for each in page.entries if each.key not in but])
-            left: list[ListedEntry] = []
-            await for_each(old, partial(self._try_to_settle, instance, left), _AT_ONCE)
-            is_done &= not left
-            after = page.next
-            if after is None:
-                return is_done
-
-    async def _try_to_settle(self, instance: str, left: list[ListedEntry], listed: ListedEntry) -> None:
-        """Settle a change, or add it to what is left."""
-        left.append(listed)
-        with self._reporting(listed.key):
-            await self._settle(instance, listed)
-            left.remove(listed)
-
-    async def _settle(self, instance: str, listed: ListedEntry) -> None:
-        text = await self._objects.read(listed.key)
-        if text is None:
-            return
-        try:
-            entry = ChangeEntry.from_json(text)
-        except ValueError as problem:
-            await set_unreadable_aside(self._objects, listed.key, text, problem)
-            return
-        verdict, found = await self.verdict_of(entry, listed.modified)
-        _log.info("events.settled", instance=instance, outcome=verdict.value, action=entry.check.action)
-        if verdict is not Verdict.NOT:
-            for delivery in entry.deliveries:
-                event = settled_event(delivery.event, verdict, found)
-                for sink in delivery.sinks:
-                    key = sink_folder(instance, sink) + entry_name(event)
-                    await self._objects.put(key, WaitingEntry(event).to_json())
-        await self._objects.delete(listed.key)
-
-    async def verdict_on(self, key: str, entry: ChangeEntry) -> tuple[Verdict, Found | None]:
-        """As `verdict_of`, for an entry with this key. Raises StorageError: if the store fails."""
-        page = await self._objects.page(key, most=1)
-        return await self.verdict_of(entry, page.entries[0].modified if page.entries else 0.0)
-
-    async def verdict_of(self, entry: ChangeEntry, written: float) -> tuple[Verdict, Found | None]:
-        """What became of a change, and the file that tells. Raises StorageError: if the store fails."""
-        check = entry.check
-        try:
-            at_target = None if check.target is None else await self._look(check.target)
-            at_place = await self._look(check.place)
-        except StorageGone:
-            return Verdict.UNKNOWN, None
-        is_elsewhere = any(place is not None and place.storage for place in (check.place, check.target))
-        verdict = settle(check, at_place, at_target, written, _CLOCK_SLACK if is_elsewhere else 0.0)
-        return verdict, at_place if check.action == "commit" else at_target
-
-
-def settled_event(event: CloudEvent, verdict: Verdict, found: Found | None) -> CloudEvent:
-    """The event of a change, with what the stored file tells of it."""
-    data = {**event.data, "certainty": verdict.value}
-    if verdict is Verdict.HAPPENED and found is not None and not found.is_dir:
-        etag = None if found.version is None else found.version.removeprefix("W/").strip('"')
-        known = {"size": found.size, "etag": etag, "version_id": found.version_id}
-        data |= {name: value for name, value in known.items() if value is not None}
-    return replace(event, data=data)
+    async def _has_entries(self, instance: str) -> bool:
+        """Some stores list folders that are empty: those of a process that has just no events and goes on."""
+        page = await self._objects.page(f"{ENTRIES}{instance}/", most=1)
+        return bool(page.entries)

@@ -35,3 +35,20 @@ async def test_an_upload_is_announced_with_what_is_stored_and_leaves_nothing_in_
     assert data["session"]
     assert data["checksum"]
     assert (empty["subject"], empty["data"]["size"]) == ("/empty", 0)
+
+
+async def test_a_file_that_is_uploaded_again_is_another_event_with_the_same_etag_and_checksum(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    """As after a CLOSE whose answer the client did not get: receivers know the file again by its ETag."""
+    async with (
+        Listener() as listener,
+        serving(tmp_path / "server", store, bucket, options_for(listener)) as (_, client),
+    ):
+        for _ in range(2):
+            await client.put(b"/in.csv", b"1,2,3")
+        await listener.until_events(2)
+    first, second = listener.events
+    assert first["id"] != second["id"]
+    for name in ("key", "etag", "checksum"):
+        assert first["data"][name] == second["data"][name]

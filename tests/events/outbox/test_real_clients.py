@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.events.outbox.servers import ENTRIES, options_for, partner_of, servin
 from tests.support.clients import Clients
 from tests.support.commands import installed
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer, LoseReply
+from tests.support.faults import Answer
 from tests.support.s3_client import S3
 from tests.support.server import Server
 
@@ -122,61 +121,6 @@ async def test_an_upload_whose_entry_cannot_be_written_is_refused_and_not_stored
         await client.put(b"/f", b"1")
         await listener.until_events(2)
     assert listener.stories == [("upload.failed", "/f"), ("upload.committed", "/f")]
-
-
-async def test_of_many_uploads_no_event_is_lost_while_the_sink_and_the_store_fail(
-    bucket: str, s3: S3, tmp_path: Path, proxy: FaultProxy, proxied: Store
-) -> None:
-    """Replies of the store are lost, the sink is down now and then, and one of two servers is killed."""
-    await many_uploads(bucket, s3, tmp_path, proxy, proxied, 60)
-
-
-async def many_uploads(
-    bucket: str, s3: S3, tmp_path: Path, proxy: FaultProxy, store: Store, count: int
-) -> None:
-    dice = random.Random(1)
-    stored: set[str] = set()
-
-    async def put(server: Server, numbers: range) -> None:
-        async with partner_of(server) as client:
-            for number in numbers:
-                path = f"/{number:04d}.csv"
-                try:
-                    await client.put(path.encode(), b"x" * dice.randrange(100))
-                except Refused:
-                    continue
-                stored.add(path)
-
-    async with Listener() as listener:
-        options = options_for(listener, sink={"kinds": ["upload.committed"], "concurrency": 4})
-        servers = [Server(tmp_path / name, store, bucket, options) for name in ("killed", "other")]
-        try:
-            await asyncio.gather(*(server.astart() for server in servers))
-            proxy.on("PutObject", do=LoseReply(), skip=7, times=3)
-            proxy.on("DeleteObject", do=Answer(503, "SlowDown"), skip=3, times=3)
-            half = count // 2
-            first = asyncio.create_task(put(servers[0], range(half)))
-            second = asyncio.create_task(put(servers[1], range(half, count)))
-            await listener.until_events(count // 6)
-            listener.status = 503
-            await listener.until(lambda at=listener.attempts: listener.attempts > at + 2)
-            listener.status = 200
-            await asyncio.gather(first, second)
-            listener.status = 503
-            await put(servers[0], range(count, count + 5))
-            await asyncio.to_thread(servers[0].kill)
-            listener.status = 200
-            await listener.until(lambda: stored <= {event["subject"] for event in listener.events}, 120)
-            await until_empty(s3, seconds=120)
-        finally:
-            for server in servers:
-                await asyncio.to_thread(server.close)
-    there = {"/" + key.removeprefix("alice/") for key in await s3.keys("alice/")}
-    assert stored <= there
-    assert {event["subject"] for event in listener.events} == there
-    assert listener.duplicates <= 25, (
-        "at most what was in memory at the kill, and in the attempts that failed"
-    )
 
 
 async def test_two_workers_deliver_each_their_own_events_once(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from s3sftp.backends import Place
+from s3sftp.backends.small_objects import ListedPage
 from s3sftp.errors import StorageFailure
 from s3sftp.events.cloud_event import CloudEvent, EventKind
 from s3sftp.events.outbox.entries import (
+    ENTRIES,
     LEASES,
     AddressedEvent,
     ChangeEntry,
@@ -22,6 +26,7 @@ from s3sftp.events.outbox.entries import (
 )
 from s3sftp.events.outbox.looking import look
 from s3sftp.events.outbox.settling import Found, StorageGone
+from s3sftp.events.outbox.takeover import _SWEEPS_PER_SEARCH
 from tests.events.outbox.sinks import CountedObjects, ScriptedSink, a_backend, dispatching
 from tests.events.outbox.test_dispatcher import until
 from tests.support.logs import Event, capture_events
@@ -182,6 +187,66 @@ async def test_a_lease_that_cannot_be_written_holds_up_no_other(logged: list[Eve
         objects.put = put  # type: ignore[method-assign]
         await dispatcher.takeover.sweep()
         await sink.until(lambda: sink.subjects == ["/1", "/0"])
+
+
+class EmptyFolders(CountedObjects):
+    """A store that goes on listing a folder when the last object in it is gone, as SeaweedFS does a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folders: list[str] = []
+
+    async def page(
+        self, prefix: str, *, after: str | None = None, most: int = 1000, delimiter: str = ""
+    ) -> ListedPage:
+        found = await super().page(prefix, after=after, most=most, delimiter=delimiter)
+        kept = [each for each in self.folders if delimiter and each.startswith(prefix)]
+        return replace(found, folders=sorted({*found.folders, *kept}))
+
+
+async def test_a_process_without_events_is_not_taken_for_dead_because_its_empty_folder_is_listed(
+    logged: list[Event],
+) -> None:
+    sink, objects = ScriptedSink(), EmptyFolders()
+    async with (
+        dispatching(sink, objects=objects) as (_, quiet),
+        dispatching(ScriptedSink(), objects=objects) as (_, other),
+    ):
+        await quiet.takeover.stop()
+        await other.takeover.stop()
+        await quiet.told_for_good(an_event(0), ["hook"])
+        await until(lambda: not objects.entries())
+        await quiet.own.lease.end(leaves_entries=False)
+        objects.folders.append(f"{ENTRIES}{quiet.own.instance}/")
+        for _ in range(_SWEEPS_PER_SEARCH + 1):
+            await other.takeover.sweep()
+        assert not objects.objects
+        await quiet.told_for_good(an_event(1), ["hook"])
+        await sink.until(lambda: sink.subjects == ["/0", "/1"])
+    assert not named(logged, "events.adopted", "events.lease_lost")
+
+
+async def test_a_process_that_was_taken_for_dead_while_it_writes_twice_begins_one_new_instance(
+    logged: list[Event],
+) -> None:
+    sink, objects = ScriptedSink(), CountedObjects()
+    async with dispatching(sink, objects=objects) as (_, dispatcher):
+        await dispatcher.takeover.stop()
+        sink.open.clear()
+        await dispatcher.told_for_good(an_event(0), ["hook"])
+        lost, released = dispatcher.own.lease, asyncio.Event()
+        await objects.put(LEASES + lost.instance, b"another's")
+        lost._renewed_at = -1e9  # as if it had hung
+        objects.hold = lambda what, key: released if key == LEASES + lost.instance else None
+        both = [asyncio.create_task(dispatcher.told_for_good(an_event(n), ["hook"])) for n in (1, 2)]
+        await asyncio.sleep(0)
+        released.set()
+        await asyncio.gather(*both)
+        instances = {key.split("/")[1] for key in objects.entries()}
+        assert instances == {lost.instance, dispatcher.own.instance}
+        sink.open.set()
+        await sink.until(lambda: {"/0", "/1", "/2"} <= set(sink.subjects))
+    assert [line["instance"] for line in named(logged, "events.lease_lost")] == [lost.instance]
 
 
 async def test_the_clock_of_another_storage_does_not_exclude_a_commit() -> None:

@@ -8,22 +8,17 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from dataclasses import replace
 
 from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
-from s3sftp.backends.s3.checksums.digest import checksum_in
-from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.errors import has_status, is_condition_refusal
 from s3sftp.backends.s3.features import Feature
-from s3sftp.backends.s3.http.request_body import RequestBody
 from s3sftp.backends.s3.metadata.cache import MetadataCache
 from s3sftp.backends.s3.metadata.objects import Fields, new_object, written_head
 from s3sftp.backends.s3.read.ranged_get import read_range
 from s3sftp.backends.s3.recovery.upload_journal import UploadJournal
 from s3sftp.backends.s3.requests.list_pages import first_lines
-from s3sftp.backends.s3.retry_policy import RequestKind
-from s3sftp.backends.s3.write.completion import CompletedWrite, complete_write, written_by
+from s3sftp.backends.s3.write.completion import CompletedWrite, written_by
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.multipart import MultipartUpload
 from s3sftp.backends.s3.write.parallelism import PartParallelism
@@ -38,6 +33,7 @@ from s3sftp.backends.s3.write.part_sizes import (
     parallel_parts,
     part_size,
 )
+from s3sftp.backends.s3.write.put_object import put_object
 from s3sftp.backends.s3.write.upload_part_copy import MOST_SENT_BYTES
 from s3sftp.errors import (
     AlreadyExists,
@@ -239,7 +235,9 @@ class UploadOperations:
             else:
                 upload.mtime = self._time_of(upload, finish)
                 upload.mode = upload.mode if finish.mode is None else finish.mode
-                completed = await self._put_file(upload, tail, conditions)
+                completed = await put_object(
+                    self._client, upload.key, tail, upload.write_id, upload.fields(), conditions
+                )
             mtime = completed.written_at if upload.mtime is None else upload.mtime
             upload.checksum, upload.version_id = completed.checksum, completed.version_id
             upload.stored = info = FileInfo.file(finish.size, mtime, completed.version, upload.mode)
@@ -255,31 +253,6 @@ class UploadOperations:
             return None
         given = upload.mtime if finish.mtime is None else finish.mtime
         return float(int(time.time())) if given is None else given
-
-    async def _put_file(self, upload: S3Upload, data: Buffer, conditions: dict[str, str]) -> CompletedWrite:
-        return await self._put(upload.key, data, upload.write_id, upload.fields(), conditions)
-
-    async def _put(
-        self, key: str, data: Buffer, write_id: str, fields: Fields, conditions: dict[str, str]
-    ) -> CompletedWrite:
-        """Send one PutObject. Does not change the cache."""
-        completed, proof = await send_with_checksum(
-            self._client,
-            data,
-            lambda proof: complete_write(
-                self._client,
-                "PutObject",
-                key,
-                written_by(write_id),
-                kind=RequestKind.DATA,
-                moved_bytes=len(data),
-                Body=RequestBody(data),
-                **fields,
-                **proof,
-                **conditions,
-            ),
-        )
-        return replace(completed, checksum=checksum_in(proof.fields))
 
     async def whole(self, place: Place, key: str, data: Buffer, session: Session) -> FileInfo:
         """Store a whole file at once."""
@@ -321,9 +294,8 @@ class UploadOperations:
 
     async def _put_marker(self, key: str, conditions: dict[str, str]) -> CompletedWrite:
         write_id = str(uuid.uuid4())
-        return await self._put(
-            key, b"", write_id, new_object(self._client.options, write_id, None), conditions
-        )
+        fields = new_object(self._client.options, write_id, None)
+        return await put_object(self._client, key, b"", write_id, fields, conditions)
 
     async def abort(self, upload: S3Upload) -> None:
         """Abort the upload unless it is completed."""
