@@ -10,16 +10,24 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.backends import Amount
 from s3sftp.errors import ConfigurationError
-from s3sftp.fs.quota.quotas import NOTHING
+from s3sftp.fs.quota.quotas import NOTHING, Tally
 from s3sftp.runtime.backoff import Backoff
 from s3sftp.shared_state.quota_place import SharedPlace
-from s3sftp.shared_state.quota_records import QUOTAS, QuotaRecord, QuotaShare, attributes, record_in
+from s3sftp.shared_state.quota_records import (
+    QUOTAS,
+    QuotaRecord,
+    QuotaShare,
+    attributes,
+    record_in,
+    tally_of,
+)
 from s3sftp.shared_state.table import Only, SharedTable
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metric_catalogue import SHARED_STATE_DOWN
@@ -113,6 +121,11 @@ class QuotaTable:
         record = record_in(await self._table.get(QUOTAS, place.key))
         place.read(record, self.process, self.clock(), self.wall(), 2 * self.interval)
 
+    async def refresh(self, place: SharedPlace, *, once: bool = False) -> None:
+        """Read a place as `read` does, if the table answers. Takes its lock."""
+        async with place.lock:
+            await self.answers(partial(self.read, place, once=once))
+
     async def write(self, place: SharedPlace, decide: Decide) -> bool:
         """Write what is decided about the present record of a place, whose lock is held, and tell everything
         by that. Returns whether anything was written.
@@ -139,6 +152,8 @@ class QuotaTable:
             share = self._share(place, record, spare or _NONE)
         if place.is_astray:  # what it tells may have been counted: everybody has to count again
             record = replace(record, counted_at=0.0)
+            if record.counter != self.process:
+                record = replace(record, counter="", counter_until=0.0)
         attempt = place.attempt(share, self.clock(), self.lease_seconds)
         new = record.told(place.untold).with_share(self.process, share)
         only = Only("attribute_not_exists(#version) OR #version = :version", {})
@@ -153,6 +168,30 @@ class QuotaTable:
             place.wrote(attempt, self.clock(), self.wall())
             place.record = record_in(item)
         return attempt.was_done
+
+    # ── what is known ───────────────────────────────────────────────────────────────────────────────
+
+    def tally(self, place: SharedPlace, *, silent: Collection[str] = (), spares: bool = True) -> Tally:
+        """What this process knows of a place; the arguments are those of `tally_of`."""
+        return tally_of(
+            place.record,
+            self.process,
+            place.own,
+            untold=place.untold,
+            silent=silent,
+            spares=spares,
+            is_doubtful=bool(self.dead(place)) or place.doubtful_at > place.record.counted_at,
+        )
+
+    def dead(self, place: SharedPlace) -> dict[str, QuotaShare]:
+        """The shares of processes that are taken for dead."""
+        return place.record.dead(self.wall(), self.grace_seconds)
+
+    def others(self, place: SharedPlace) -> list[QuotaShare]:
+        """The shares of other processes that live."""
+        dead = self.dead(place)
+        others = place.record.others(self.process)
+        return [share for name, share in others.items() if name not in dead]
 
     def _share(self, place: SharedPlace, record: QuotaRecord, spare: Amount) -> QuotaShare:
         own = place.own
