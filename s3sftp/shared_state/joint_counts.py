@@ -70,7 +70,7 @@ class JointCounts:
                 await self._others_have_told(at)
                 at.dead = self._table.dead(at)
 
-        at.dead, at.lost = {}, {}
+        at.dead, at.unheard = {}, {}
         if not await self._table.answers(begun):
             at.counts = False
         return self._table.tally(at, silent=at.silent) if may_count else None
@@ -79,28 +79,23 @@ class JointCounts:
         """As `QuotaCounters.count_ends`."""
         if not await self._table.answers(partial(self._others_have_told, at)):
             at.counts = False
-        silent, epoch = at.silent, at.record.epoch
-        at.lost = {
-            name: share
-            for name, share in self._table.dead(at).items()
-            if share.epoch < epoch and name not in silent
-        }
-        return self._table.tally(at, silent=silent)
+        dead, epoch = self._table.dead(at), at.record.epoch
+        at.unheard = {name: share for name, share in dead.items() if share.epoch < epoch}
+        return self._table.tally(at, silent=at.silent)
 
     async def share(
         self, at: SharedPlace, stored: Amount, tally: Tally, counted_at: float, vague: int
     ) -> None:
         """As `QuotaCounters.set_stored`."""
-        unheard = {name: at.dead[name] for name in at.silent} | dict(at.lost)
 
         def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount | None] | None:
             share = None if at.share is None else _NONE
             if record.counter != self._table.process:
                 return None
-            if any(record.shares.get(name) != each for name, each in unheard.items()):
+            if any(record.shares.get(name) != each for name, each in at.unheard.items()):
                 # it is back, and has told just now what the listing may have found
                 return replace(record, counted_at=0.0, counter="", counter_until=0.0), share
-            record = record.without(at.dead).orphaned(at.lost)
+            record = record.without(at.dead).orphaned(at.unheard)
             return record.counted(stored, tally, counted_at, vague), share
 
         async with at.lock:

@@ -67,8 +67,9 @@ class SharedPlace:
     """Whether this process counts at present."""
     dead: Mapping[str, QuotaShare] = field(default_factory=dict)
     """The shares of the processes that were dead when its count began."""
-    lost: Mapping[str, QuotaShare] = field(default_factory=dict)
-    """The shares of those that died since, and have not told what they had done by the end of its listing."""
+    unheard: Mapping[str, QuotaShare] = field(default_factory=dict)
+    """The shares of the dead who had not told by the end of its listing what they had done: those, and others
+    that have died since."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the table is asked about the place."""
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
