@@ -58,7 +58,7 @@ class JointCounts:
             if is_helpful := bool(self._table.others(at)):
                 await self._others_have_told(at, _PATIENCE_INTERVALS * self._table.interval)
 
-        return await self._table.answers(settled) and is_helpful
+        return await self._table.answers(at, settled) and is_helpful
 
     async def begin(self, at: SharedPlace, known_at: float) -> Tally | None:
         """As `QuotaCounters.count_begins`. `known_at`: the time of the last count that was known."""
@@ -71,13 +71,13 @@ class JointCounts:
                 at.dead = self._table.dead(at)
 
         at.dead, at.unheard = {}, {}
-        if not await self._table.answers(begun):
+        if not await self._table.answers(at, begun):
             at.counts = False
         return self._table.tally(at, silent=at.silent) if may_count else None
 
     async def end(self, at: SharedPlace) -> Tally:
         """As `QuotaCounters.count_ends`."""
-        if not await self._table.answers(partial(self._others_have_told, at)):
+        if not await self._table.answers(at, partial(self._others_have_told, at)):
             at.counts = False
         dead, epoch = self._table.dead(at), at.record.epoch
         at.unheard = {name: share for name, share in dead.items() if share.epoch < epoch}
@@ -99,7 +99,7 @@ class JointCounts:
             return record.counted(stored, tally, counted_at, vague), share
 
         async with at.lock:
-            is_shared = at.counts and await self._table.answers(lambda: self._table.write(at, decide))
+            is_shared = at.counts and await self._table.answers(at, lambda: self._table.write(at, decide))
             at.counts = False
             if not is_shared:  # it holds until the table answers: others may have changed something
                 alone = at.record.without(self._table.dead(at))  # what they have stored was listed
@@ -117,7 +117,7 @@ class JointCounts:
         if at.counts:
             async with at.lock:
                 at.counts = False
-                await self._table.answers(lambda: self._table.write(at, decide))
+                await self._table.answers(at, lambda: self._table.write(at, decide))
 
     async def _may_count(self, at: SharedPlace, known_at: float) -> bool:
         """Become the process that counts. Waits for another one that does. Returns False if somebody has

@@ -36,6 +36,11 @@ class SharedPlace:
     """What one process knows of a place. Times are by the monotonic clock, unless another is named."""
 
     key: str
+    """In the table."""
+    prefix: str = ""
+    """For logs."""
+    storage: str = ""
+    """Likewise; empty for the storage without a name."""
     own: Counts = NOTHING
     """What this process does there, and all that it has ever done."""
     told: Counts = NOTHING

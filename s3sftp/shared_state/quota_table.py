@@ -30,6 +30,7 @@ from s3sftp.shared_state.quota_records import (
 )
 from s3sftp.shared_state.table import Only, SharedTable
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.log_throttle import LogThrottle
 from s3sftp.telemetry.metric_catalogue import SHARED_STATE_DOWN
 from s3sftp.telemetry.metrics import Metrics
 
@@ -41,6 +42,8 @@ _GRACE_INTERVALS = 3
 _KEPT_SECONDS = 30 * 86400
 """How long a place that nobody changes is remembered. Then it is counted again."""
 _MAX_TRIES = 100
+_LOG_SECONDS = 60.0
+"""A place that is not served is logged so often."""
 _PAUSES = Backoff(0.005, 0.25)
 """Between the tries of a write that others have overtaken."""
 _NONE = Amount()
@@ -80,6 +83,7 @@ class QuotaTable:
         self._starting = asyncio.Lock()
         self._is_started = False
         self._asks_again_at = 0.0
+        self._throttle = LogThrottle(_LOG_SECONDS)
         self.is_down = False
         """Whether the table did not answer the last time."""
 
@@ -87,11 +91,12 @@ class QuotaTable:
         """Close all connections."""
         await self._table.close()
 
-    async def answers(self, ask: Callable[[], Awaitable[object]]) -> bool:
-        """Ask, unless the table did not answer within the interval. Returns whether it has answered.
+    async def answers(self, place: SharedPlace, ask: Callable[[], Awaitable[object]]) -> bool:
+        """Ask about a place, unless the table did not answer within the interval. Returns whether it has
+        answered.
 
         An item that is throttled, or that others write to all the time, is no outage: the table answers for
-        others.
+        others. It is logged for each place.
         """
         if self.is_down and self.clock() < self._asks_again_at:
             return False
@@ -104,6 +109,7 @@ class QuotaTable:
         except (SourceFailed, ConfigurationError) as failed:
             if isinstance(failed, Overtaken) or getattr(failed, "result", "") == "throttled":
                 self._answered()
+                self._unserved(place, str(failed))
             else:
                 self._failed(str(failed))
             return False
@@ -124,7 +130,7 @@ class QuotaTable:
     async def refresh(self, place: SharedPlace, *, once: bool = False) -> None:
         """Read a place as `read` does, if the table answers. Takes its lock."""
         async with place.lock:
-            await self.answers(partial(self.read, place, once=once))
+            await self.answers(place, partial(self.read, place, once=once))
 
     async def write(self, place: SharedPlace, decide: Decide) -> bool:
         """Write what is decided about the present record of a place, whose lock is held, and tell everything
@@ -212,6 +218,18 @@ class QuotaTable:
             self.is_down = True
             self._metrics.add(SHARED_STATE_DOWN.row(), 1)
             _log.error("shared_state.quotas_down", place=self._table.place, reason=problem)
+
+    def _unserved(self, place: SharedPlace, problem: str) -> None:
+        suppressed = self._throttle.allow(place.key, self.clock())
+        if suppressed is not None:
+            _log.warning(
+                "shared_state.quota_throttled",
+                prefix=place.prefix,
+                storage=place.storage or None,
+                place=self._table.place,
+                reason=problem,
+                suppressed=suppressed or None,
+            )
 
     def _answered(self) -> None:
         if self.is_down:

@@ -111,7 +111,7 @@ class SharedQuotas(QuotaCounters):
                 raise
 
         at.took(more, self._table.clock())
-        if await self._table.answers(claimed):
+        if await self._table.answers(at, claimed):
             if taken.limit is None:
                 at.proven = NO_QUOTA if at.record.stored is None else quota
         elif is_overtaken:
@@ -154,7 +154,7 @@ class SharedQuotas(QuotaCounters):
             is_done = is_done and at.is_known and not self._has_useless_lease(at)
             if is_done and not self._table.is_down:  # else somebody has to find out when it answers again
                 continue
-            if not await self._table.answers(partial(self._turn, at)) and self._table.is_down:
+            if not await self._table.answers(at, partial(self._turn, at)) and self._table.is_down:
                 return
 
     async def stop(self) -> None:
@@ -163,7 +163,7 @@ class SharedQuotas(QuotaCounters):
             if at.share is None and at.is_quiet:
                 continue
             at.taken_at = -math.inf
-            if not await self._table.answers(partial(self._turn, at)) and self._table.is_down:
+            if not await self._table.answers(at, partial(self._turn, at)) and self._table.is_down:
                 break
         await self._table.close()
 
@@ -233,5 +233,5 @@ class SharedQuotas(QuotaCounters):
             text = self._identify(storage, key).encode("utf-8", "surrogatepass")
             # a digest: the keys of a table may be seen by more people than the names of partners
             digest = hashlib.sha256(text).hexdigest()
-            self._named[name] = self._places.setdefault(digest, SharedPlace(digest))
+            self._named[name] = self._places.setdefault(digest, SharedPlace(digest, key, storage))
         return self._named[name]
