@@ -52,6 +52,10 @@ class UserFindings:
     def __iter__(self) -> Iterator[ImportFinding]:
         return iter(self.all)
 
+    def ignores(self, restriction: str) -> bool:
+        """Whether the operator ignores this kind of restriction."""
+        return restriction in self._ignored
+
     def refuse(self, field: str, text: str) -> None:
         """The user cannot be written."""
         self._add(FindingKind.NOT_WRITTEN, field, text)

@@ -4,6 +4,9 @@
     aws transfer list-users        {"ServerId": …, "Users": […]}     whom a description is missing of
     aws transfer describe-server   {"Server": {…}}                   what holds for all of them
 
+Users with one role are for a server whose own credentials allow what that role allows. If the users have
+several, each mount names its user's role.
+
 Source: the shapes `DescribedUser`, `ListedUser` and `DescribedServer` of the Transfer Family API Reference.
 """
 
@@ -17,6 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from s3sftp.backends.mount_role import role_problem
 from s3sftp.errors import ConfigurationError
 from s3sftp.migration.findings import FindingKind, Imported, ImportedUser, ImportFinding, UserFindings
 from s3sftp.migration.json_input import Input, Int64, Text, checked, read_json
@@ -105,24 +109,32 @@ def import_transfer_family(file: Path, options: TransferFamilyOptions) -> Import
     described, listed, servers = _parts(outputs, file)
     _refuse_several_servers(outputs, servers, file)
     roles = {user.Role for _, user in described}
+    has_mount_roles = len(roles) > 1 and "role" not in options.ignored
     bucket = the_bucket(
         [each for _, user in described for each in _places(user)], options.bucket, options.prefix
     )
     users = []
-    for place, user in described:
+    for _, user in described:
         findings = UserFindings(options.ignored)
         _report_servers(servers, findings)
-        if user.Role and len(roles) > 1:
-            findings.disable(
-                "Role",
-                f"{user.Role}: the users have {len(roles)} roles, which may allow different things, and the"
-                " server has the same credentials for all",
-                unless_ignored="role",
-            )
-        users.append(_user(user, place, bucket, findings))
-    return Imported(
-        (*users, *_without_description(described, listed)), tuple(_general(outputs, servers, roles, bucket))
+        if len(roles) > 1:
+            _report_role(user.Role, findings)
+        users.append(_user(user, bucket, findings, role=user.Role if has_mount_roles else ""))
+    general = (
+        *_general(outputs, servers, bucket),
+        *(_mount_roles(users) if has_mount_roles else _roles_of_the_server(roles)),
     )
+    return Imported((*users, *_without_description(described, listed)), general)
+
+
+def _report_role(role: str, findings: UserFindings) -> None:
+    """What is to be said of one of several roles."""
+    if findings.ignores("role"):
+        text = f"{role}: the users have several roles, and the server has the same credentials for all"
+        findings.disable("Role", text, unless_ignored="role")
+    elif (problem := role_problem(role)) is not None:
+        text = f"{role!r} {problem}, because the users have several" if role else "there is none"
+        findings.disable("Role", text, unless_ignored="role")
 
 
 def _outputs(file: Path) -> list[tuple[str, _Output]]:
@@ -178,8 +190,8 @@ def _refuse_several_servers(
         )
 
 
-def _user(user: _User, place: str, bucket: OneBucket, findings: UserFindings) -> ImportedUser:
-    if user.Policy.strip():
+def _user(user: _User, bucket: OneBucket, findings: UserFindings, *, role: str) -> ImportedUser:
+    if user.Policy.strip():  # STS takes one policy, and that is the server's own, of the user's mounts
         findings.disable(
             "Policy", "a session policy is not applied here: say it by rights", unless_ignored="policy"
         )
@@ -198,8 +210,18 @@ def _user(user: _User, place: str, bucket: OneBucket, findings: UserFindings) ->
         for name in sorted(set(key.others) & {"DateImported", "SshPublicKeyId"}):
             findings.keep_internal(f"SshPublicKeys[{index}].{name}")
     keys = usable_keys((key.SshPublicKeyBody for key in user.SshPublicKeys), "SshPublicKeys", findings)
-    table = {"authorized_keys": keys or None, **_tree(user, bucket, findings)}
+    tree = _tree(user, bucket, findings)
+    if role and role_problem(role) is None:
+        tree = _with_role(tree, role)
+    table = {"authorized_keys": keys or None, **tree}
     return finished(user.name, table, findings)
+
+
+def _with_role(tree: dict[str, Any], role: str) -> dict[str, Any]:
+    """The tree as mounts that are all reached with the role."""
+    root = {"/": {"prefix": tree["prefix"]}} if "prefix" in tree else {}
+    mounts = {**root, **(tree.get("mounts") or {})}
+    return {"mounts": {path: {**mount, "role_arn": role} for path, mount in mounts.items()} or None}
 
 
 def _tree(user: _User, bucket: OneBucket, findings: UserFindings) -> dict[str, Any]:
@@ -288,8 +310,27 @@ def _without_description(
         yield ImportedUser(name, None, (ImportFinding(FindingKind.NOT_WRITTEN, "", text),))
 
 
+def _roles_of_the_server(roles: set[str]) -> Iterator[ImportFinding]:
+    for role in sorted(roles - {""}):
+        yield ImportFinding(
+            FindingKind.LEFT_OUT, "Role", f"{role}: the server's own credentials should allow no more"
+        )
+
+
+def _mount_roles(users: Sequence[ImportedUser]) -> Iterator[ImportFinding]:
+    """What the operator has to do so that the roles of the mounts can be used."""
+    mounts = [mount for user in users for mount in ((user.table or {}).get("mounts") or {}).values()]
+    for role in sorted({mount["role_arn"] for mount in mounts if "role_arn" in mount}):
+        yield ImportFinding(
+            FindingKind.LEFT_OUT,
+            "Role",
+            f"{role}: list it in s3.mount_roles, and have its trust name the server's role in place of"
+            " transfer.amazonaws.com",
+        )
+
+
 def _general(
-    outputs: Sequence[tuple[str, _Output]], servers: Sequence[_Server], roles: set[str], bucket: OneBucket
+    outputs: Sequence[tuple[str, _Output]], servers: Sequence[_Server], bucket: OneBucket
 ) -> Iterator[ImportFinding]:
     for place, output in outputs:
         for name in sorted(output.others):
@@ -298,10 +339,6 @@ def _general(
     if bucket.bucket:
         yield ImportFinding(
             FindingKind.LEFT_OUT, "", f"the users are for a server of the bucket {bucket.bucket}"
-        )
-    for role in sorted(roles - {""}):
-        yield ImportFinding(
-            FindingKind.LEFT_OUT, "Role", f"{role}: the server's own credentials should allow no more"
         )
     for server in servers:
         if server.IdentityProviderType != "SERVICE_MANAGED":

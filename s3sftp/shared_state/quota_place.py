@@ -36,6 +36,11 @@ class SharedPlace:
     """What one process knows of a place. Times are by the monotonic clock, unless another is named."""
 
     key: str
+    """In the table."""
+    prefix: str = ""
+    """For logs."""
+    storage: str = ""
+    """Likewise; empty for the storage without a name."""
     own: Counts = NOTHING
     """What this process does there, and all that it has ever done."""
     told: Counts = NOTHING
@@ -67,6 +72,9 @@ class SharedPlace:
     """Whether this process counts at present."""
     dead: Mapping[str, QuotaShare] = field(default_factory=dict)
     """The shares of the processes that were dead when its count began."""
+    unheard: Mapping[str, QuotaShare] = field(default_factory=dict)
+    """The shares of the dead who had not told by the end of its listing what they had done: those, and others
+    that have died since."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the table is asked about the place."""
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -94,21 +102,28 @@ class SharedPlace:
         return self.has_no_part and self.untold == NOTHING and not self.is_astray
 
     @property
+    def has_acted(self) -> bool:
+        """Whether this process changes something, or has, that the table does not know of."""
+        own = self.own
+        return self.untold != NOTHING or bool(own.moving) or not own.admitted == own.leaving == _NONE
+
+    @property
     def has_no_part(self) -> bool:
         """Whether this process changes nothing and holds nothing."""
         return replace(self.own, added=_NONE, removed=_NONE, moves=0) == NOTHING
 
     def covers(self, more: Amount, now: float) -> bool:
-        """Whether what this process has set aside is enough for more than it holds, whatever has become of
-        its writes."""
-        if self.share is None or now >= self.ends:
+        """Whether this process has a share, and has set aside enough for more than it holds, whatever has
+        become of its writes."""
+        if now >= self.ends:
             return False
-        states = [(self.told, self.share.claim)]
-        states += [(each.told, each.share.claim if each.share else _NONE) for each in self.attempts.values()]
-        for told, claim in states:
+        states = [(self.told, self.share), *((each.told, each.share) for each in self.attempts.values())]
+        for told, share in states:
+            if share is None:
+                return False
             untold = _since(told, self.own)
             need = self.own.held + more + untold.added - untold.removed
-            if need.bytes > claim.bytes or need.files > claim.files:
+            if need.bytes > share.claim.bytes or need.files > share.claim.files:
                 return False
         return True
 
@@ -149,6 +164,8 @@ class SharedPlace:
         }
         if share is None and self.share is not None:  # somebody has counted without this process
             self.share, self.is_astray = None, True
+        if self.share is None and self.has_acted:  # it went on, and had given its share back
+            self.is_astray = True
         if self.is_known and record.epoch > self.record.epoch:
             self.tight_until = now + tight_seconds
         if self.is_astray and record.counted_at != self.record.counted_at:

@@ -65,10 +65,12 @@ class QuotaRecord:
     epoch: int = 0
     """Raised by whoever needs everybody to tell what is not in the table yet."""
     counter: str = ""
-    """The process that counts at present."""
+    """The process that counts at present. Empty again if somebody tells what its count may have found."""
     counter_until: float = 0.0
     """When it counts as dead, in seconds since 1970."""
     shares: Mapping[str, QuotaShare] = field(default_factory=dict)
+    vague: int = 0
+    """As `Tally.vague`."""
 
     @property
     def stored(self) -> Amount | None:
@@ -95,6 +97,15 @@ class QuotaRecord:
         left = {name: share for name, share in self.shares.items() if gone.get(name) != share}
         return replace(self, shares=left)
 
+    def orphaned(self, lost: Mapping[str, QuotaShare]) -> QuotaRecord:
+        """The same with claims of nobody in place of these shares: their processes see by that, when they
+        are back, that others have counted without them. What they have stored meanwhile was claimed."""
+        shares = {
+            f"{name}-{share.serial}" if lost.get(name) == share else name: share
+            for name, share in self.shares.items()
+        }
+        return replace(self, shares=shares)
+
     def told(self, more: Counts) -> QuotaRecord:
         """The same with what a process has added, removed and moved in addition."""
         return replace(
@@ -104,10 +115,10 @@ class QuotaRecord:
             moves=self.moves + more.moves,
         )
 
-    def counted(self, stored: Amount, at: Tally, counted_at: float) -> QuotaRecord:
+    def counted(self, stored: Amount, at: Tally, counted_at: float, vague: int) -> QuotaRecord:
         """The same after a count which found that this was stored when the numbers were those of `at`."""
         base = stored - (at.counts.added - at.counts.removed)
-        return replace(self, base=base, counted_at=counted_at, counter="", counter_until=0.0)
+        return replace(self, base=base, counted_at=counted_at, counter="", counter_until=0.0, vague=vague)
 
 
 def tally_of(
@@ -140,7 +151,8 @@ def tally_of(
         moves=record.moves + untold.moves,
     )
     stored = None if record.stored is None else record.stored + untold.added - untold.removed
-    return Tally(counts, stored, record.counted_at, is_doubtful)
+    is_marked = record.base is not None and not record.counted_at
+    return Tally(counts, stored, record.counted_at, is_doubtful or is_marked, record.vague)
 
 
 def spare_within(quota: Quota, used: Amount, wanted: Amount) -> Amount:
@@ -181,6 +193,7 @@ def attributes(record: QuotaRecord, expires: int) -> dict[str, str | float | boo
             ]
             for name, share in record.shares.items()
         },
+        "vague": record.vague,
     }
     text = json.dumps(state, separators=(",", ":"))
     return {"state": text, "version": secrets.token_hex(8), "expires": expires}
@@ -204,6 +217,7 @@ def record_in(item: Item | None) -> QuotaRecord:
             str(state["counter"][0]),
             float(state["counter"][1]),
             {str(name): _share(each) for name, each in state["shares"].items()},
+            int(state.get("vague", 0)),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
         return QuotaRecord(version)

@@ -10,18 +10,27 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.backends import Amount
 from s3sftp.errors import ConfigurationError
-from s3sftp.fs.quota.quotas import NOTHING
+from s3sftp.fs.quota.quotas import NOTHING, Tally
 from s3sftp.runtime.backoff import Backoff
 from s3sftp.shared_state.quota_place import SharedPlace
-from s3sftp.shared_state.quota_records import QUOTAS, QuotaRecord, QuotaShare, attributes, record_in
+from s3sftp.shared_state.quota_records import (
+    QUOTAS,
+    QuotaRecord,
+    QuotaShare,
+    attributes,
+    record_in,
+    tally_of,
+)
 from s3sftp.shared_state.table import Only, SharedTable
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.log_throttle import LogThrottle
 from s3sftp.telemetry.metric_catalogue import SHARED_STATE_DOWN
 from s3sftp.telemetry.metrics import Metrics
 
@@ -33,6 +42,8 @@ _GRACE_INTERVALS = 3
 _KEPT_SECONDS = 30 * 86400
 """How long a place that nobody changes is remembered. Then it is counted again."""
 _MAX_TRIES = 100
+_LOG_SECONDS = 60.0
+"""A place that is not served is logged so often."""
 _PAUSES = Backoff(0.005, 0.25)
 """Between the tries of a write that others have overtaken."""
 _NONE = Amount()
@@ -72,6 +83,7 @@ class QuotaTable:
         self._starting = asyncio.Lock()
         self._is_started = False
         self._asks_again_at = 0.0
+        self._throttle = LogThrottle(_LOG_SECONDS)
         self.is_down = False
         """Whether the table did not answer the last time."""
 
@@ -79,11 +91,12 @@ class QuotaTable:
         """Close all connections."""
         await self._table.close()
 
-    async def answers(self, ask: Callable[[], Awaitable[object]]) -> bool:
-        """Ask, unless the table did not answer within the interval. Returns whether it has answered.
+    async def answers(self, place: SharedPlace, ask: Callable[[], Awaitable[object]]) -> bool:
+        """Ask about a place, unless the table did not answer within the interval. Returns whether it has
+        answered.
 
         An item that is throttled, or that others write to all the time, is no outage: the table answers for
-        others.
+        others. It is logged for each place.
         """
         if self.is_down and self.clock() < self._asks_again_at:
             return False
@@ -96,6 +109,7 @@ class QuotaTable:
         except (SourceFailed, ConfigurationError) as failed:
             if isinstance(failed, Overtaken) or getattr(failed, "result", "") == "throttled":
                 self._answered()
+                self._unserved(place, str(failed))
             else:
                 self._failed(str(failed))
             return False
@@ -112,6 +126,11 @@ class QuotaTable:
             return
         record = record_in(await self._table.get(QUOTAS, place.key))
         place.read(record, self.process, self.clock(), self.wall(), 2 * self.interval)
+
+    async def refresh(self, place: SharedPlace, *, once: bool = False) -> None:
+        """Read a place as `read` does, if the table answers. Takes its lock."""
+        async with place.lock:
+            await self.answers(place, partial(self.read, place, once=once))
 
     async def write(self, place: SharedPlace, decide: Decide) -> bool:
         """Write what is decided about the present record of a place, whose lock is held, and tell everything
@@ -139,6 +158,8 @@ class QuotaTable:
             share = self._share(place, record, spare or _NONE)
         if place.is_astray:  # what it tells may have been counted: everybody has to count again
             record = replace(record, counted_at=0.0)
+            if record.counter != self.process:
+                record = replace(record, counter="", counter_until=0.0)
         attempt = place.attempt(share, self.clock(), self.lease_seconds)
         new = record.told(place.untold).with_share(self.process, share)
         only = Only("attribute_not_exists(#version) OR #version = :version", {})
@@ -153,6 +174,30 @@ class QuotaTable:
             place.wrote(attempt, self.clock(), self.wall())
             place.record = record_in(item)
         return attempt.was_done
+
+    # ── what is known ───────────────────────────────────────────────────────────────────────────────
+
+    def tally(self, place: SharedPlace, *, silent: Collection[str] = (), spares: bool = True) -> Tally:
+        """What this process knows of a place; the arguments are those of `tally_of`."""
+        return tally_of(
+            place.record,
+            self.process,
+            place.own,
+            untold=place.untold,
+            silent=silent,
+            spares=spares,
+            is_doubtful=bool(self.dead(place)) or place.doubtful_at > place.record.counted_at,
+        )
+
+    def dead(self, place: SharedPlace) -> dict[str, QuotaShare]:
+        """The shares of processes that are taken for dead."""
+        return place.record.dead(self.wall(), self.grace_seconds)
+
+    def others(self, place: SharedPlace) -> list[QuotaShare]:
+        """The shares of other processes that live."""
+        dead = self.dead(place)
+        others = place.record.others(self.process)
+        return [share for name, share in others.items() if name not in dead]
 
     def _share(self, place: SharedPlace, record: QuotaRecord, spare: Amount) -> QuotaShare:
         own = place.own
@@ -173,6 +218,18 @@ class QuotaTable:
             self.is_down = True
             self._metrics.add(SHARED_STATE_DOWN.row(), 1)
             _log.error("shared_state.quotas_down", place=self._table.place, reason=problem)
+
+    def _unserved(self, place: SharedPlace, problem: str) -> None:
+        suppressed = self._throttle.allow(place.key, self.clock())
+        if suppressed is not None:
+            _log.warning(
+                "shared_state.quota_throttled",
+                prefix=place.prefix,
+                storage=place.storage or None,
+                place=self._table.place,
+                reason=problem,
+                suppressed=suppressed or None,
+            )
 
     def _answered(self) -> None:
         if self.is_down:

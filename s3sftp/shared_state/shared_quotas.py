@@ -3,8 +3,7 @@
     take    does it fit into what this process has set aside?   yes: at once, without a request
                                                                 no: one write sets more aside, if it fits
     turn    every `interval`: tells what was done, gives back what is not needed
-    settle  has everybody do that at their next turn, and waits for it
-    count   settles, lists, settles: only what has changed meanwhile is uncertain
+    counts  see `joint_counts`
 
 A process that takes often sets some more aside than it needs, so that small files do not cost a write each.
 One whose share has ended is taken for dead: the next count finds what it has stored, and frees its claim.
@@ -19,7 +18,7 @@ import asyncio
 import hashlib
 import math
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -27,16 +26,13 @@ from s3sftp.backends import Amount
 from s3sftp.errors import Busy
 from s3sftp.fs.quota import QuotaCounters
 from s3sftp.fs.quota.quotas import NO_QUOTA, NOTHING, Counts, Quota, Taken, Tally
+from s3sftp.shared_state.joint_counts import JointCounts
 from s3sftp.shared_state.quota_place import SharedPlace
-from s3sftp.shared_state.quota_records import QuotaRecord, QuotaShare, is_within, spare_within, tally_of
+from s3sftp.shared_state.quota_records import QuotaRecord, is_within, spare_within
 from s3sftp.shared_state.quota_table import Overtaken, QuotaTable
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.shared_state")
-_POLLS = 20
-"""Whoever waits for others reads the table so many times an interval."""
-_PATIENCE_INTERVALS = 2.5
-"""So many intervals a refusal waits for others: who lives has told by then."""
 _NONE = Amount()
 
 
@@ -47,6 +43,7 @@ class SharedQuotas(QuotaCounters):
         """`identify` returns what all replicas call a place, from the name of its storage and its key
         there."""
         self._table = table
+        self._counts = JointCounts(table)
         self._identify = identify
         self._places: dict[str, SharedPlace] = {}
         """By their keys in the table: two names may stand for one place."""
@@ -57,13 +54,13 @@ class SharedQuotas(QuotaCounters):
     async def tally(self, place: str) -> Tally:
         at = self._place(place)
         if not at.is_known:
-            await self._read(at, once=True)
-        return self._tally(at)
+            await self._table.refresh(at, once=True)
+        return self._table.tally(at)
 
     async def look(self, place: str) -> Tally:
         at = self._place(place)
-        await self._read(at)
-        return self._tally(at, spares=False)
+        await self._table.refresh(at)
+        return self._table.tally(at, spares=False)
 
     async def take(self, place: str, more: Amount, grows: Amount, quota: Quota) -> Taken:
         at = self._place(place)
@@ -72,7 +69,7 @@ class SharedQuotas(QuotaCounters):
                 if not self._has(at, more, grows, quota):  # it may have got some while this one waited
                     return await self._take(at, more, grows, quota)
         at.took(more, self._table.clock())
-        return Taken(self._tally(at))
+        return Taken(self._table.tally(at))
 
     def book(self, place: str, more: Counts) -> None:
         at = self._place(place)
@@ -84,7 +81,7 @@ class SharedQuotas(QuotaCounters):
             return False
         if grows == _NONE:
             return True
-        used = self._tally(at).used + more
+        used = self._table.tally(at).used + more
         return is_within(at.proven, quota) and quota.exceeded_by(grows, used) is None
 
     async def _take(self, at: SharedPlace, more: Amount, grows: Amount, quota: Quota) -> Taken:
@@ -92,7 +89,7 @@ class SharedQuotas(QuotaCounters):
 
         Raises Busy: if others write to the item all the time: what is known of it is never the present state.
         """
-        taken = Taken(self._tally(at))
+        taken = Taken(self._table.tally(at))
         is_overtaken = False
 
         def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount] | None:
@@ -114,7 +111,7 @@ class SharedQuotas(QuotaCounters):
                 raise
 
         at.took(more, self._table.clock())
-        if await self._table.answers(claimed):
+        if await self._table.answers(at, claimed):
             if taken.limit is None:
                 at.proven = NO_QUOTA if at.record.stored is None else quota
         elif is_overtaken:
@@ -129,12 +126,12 @@ class SharedQuotas(QuotaCounters):
 
     def _checked(self, at: SharedPlace, grows: Amount, quota: Quota) -> Taken:
         """Whether what is held fits, by what is known."""
-        tally = self._tally(at)
+        tally = self._table.tally(at)
         return Taken(tally, None if tally.stored is None else quota.exceeded_by(grows, tally.used))
 
     def _spare(self, at: SharedPlace, quota: Quota, wanted: Amount) -> Amount:
         """How much of what is wanted may be set aside beyond what is held."""
-        tally = self._tally(at)
+        tally = self._table.tally(at)
         if tally.stored is None or self._table.clock() < at.tight_until:
             return _NONE
         return spare_within(quota, tally.used, wanted)
@@ -157,7 +154,7 @@ class SharedQuotas(QuotaCounters):
             is_done = is_done and at.is_known and not self._has_useless_lease(at)
             if is_done and not self._table.is_down:  # else somebody has to find out when it answers again
                 continue
-            if not await self._table.answers(partial(self._turn, at)) and self._table.is_down:
+            if not await self._table.answers(at, partial(self._turn, at)) and self._table.is_down:
                 return
 
     async def stop(self) -> None:
@@ -166,7 +163,7 @@ class SharedQuotas(QuotaCounters):
             if at.share is None and at.is_quiet:
                 continue
             at.taken_at = -math.inf
-            if not await self._table.answers(partial(self._turn, at)) and self._table.is_down:
+            if not await self._table.answers(at, partial(self._turn, at)) and self._table.is_down:
                 break
         await self._table.close()
 
@@ -174,8 +171,8 @@ class SharedQuotas(QuotaCounters):
         async with at.lock:
             if not self._is_due(at):
                 await self._table.read(at)
-                if at.share is None or at.share.epoch >= at.record.epoch:
-                    return
+                if not at.attempts and (at.share is None or at.share.epoch >= at.record.epoch):
+                    return  # else it writes: what was lost on its way to the table cannot arrive then
             await self._table.write(at, partial(self._told, at))
             at.growth, at.growths = _NONE, 0
 
@@ -212,125 +209,21 @@ class SharedQuotas(QuotaCounters):
     # ── counting ────────────────────────────────────────────────────────────────────────────────────
 
     async def settle(self, place: str) -> bool:
-        at = self._place(place)
-        begun = at.settlings
-        async with at.settling:
-            if at.settled > begun:  # it has begun after this one was refused, and serves both
-                return at.was_helpful
-            at.settlings += 1
-            at.was_helpful = await self._settle(at)
-            at.settled = at.settlings
-            return at.was_helpful
+        return await self._counts.settle(self._place(place))
 
-    async def _settle(self, at: SharedPlace) -> bool:
-        is_helpful = False
-
-        async def settled() -> None:
-            nonlocal is_helpful
-            await self._read(at)
-            if is_helpful := bool(self._others(at)):
-                await self._others_have_told(at, _PATIENCE_INTERVALS * self._table.interval)
-
-        return await self._table.answers(settled) and is_helpful
-
-    async def count_begins(self, place: str, known: Tally) -> Tally | None:
-        at = self._place(place)
-        may_count = True
-
-        async def begun() -> None:
-            nonlocal may_count
-            if may_count := await self._may_count(at, known.counted_at):
-                await self._others_have_told(at)
-                at.dead = at.record.dead(self._table.wall(), self._table.grace_seconds)
-
-        at.dead = {}
-        if not await self._table.answers(begun):
-            at.counts = False
-        return self._tally(at, silent=at.silent) if may_count else None
+    async def count_begins(self, place: str, known: Tally | None) -> Tally | None:
+        return await self._counts.begin(self._place(place), math.inf if known is None else known.counted_at)
 
     async def count_ends(self, place: str) -> Tally:
-        at = self._place(place)
-        if not await self._table.answers(partial(self._others_have_told, at)):
-            at.counts = False
-        return self._tally(at, silent=at.silent)
+        return await self._counts.end(self._place(place))
 
-    async def set_stored(self, place: str, stored: Amount, at: Tally, counted_at: float) -> None:
-        counted = self._place(place)
-
-        def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount | None]:
-            record = record.without(counted.dead).counted(stored, at, counted_at)
-            return record, None if counted.share is None else _NONE
-
-        async with counted.lock:
-            is_shared = counted.counts and await self._table.answers(
-                lambda: self._table.write(counted, decide)
-            )
-            counted.counts = False
-            if not is_shared:  # it holds until the table answers: others may have changed something
-                counted.record = counted.record.counted(stored, at, counted_at)
-                counted.is_known = False
+    async def set_stored(
+        self, place: str, stored: Amount, at: Tally, counted_at: float, vague: int = 0
+    ) -> None:
+        await self._counts.share(self._place(place), stored, at, counted_at, vague)
 
     async def count_is_over(self, place: str) -> None:
-        at = self._place(place)
-
-        def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount | None] | None:
-            if record.counter != self._table.process:
-                return None
-            return replace(record, counter="", counter_until=0.0), None if at.share is None else _NONE
-
-        if at.counts:
-            async with at.lock:
-                at.counts = False
-                await self._table.answers(lambda: self._table.write(at, decide))
-
-    async def _may_count(self, at: SharedPlace, known_at: float) -> bool:
-        """Become the process that counts. Waits for another one that does. Returns False if somebody has
-        counted since `known_at`, in seconds since 1970."""
-
-        def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount | None] | None:
-            now = self._table.wall()
-            if record.counted_at > known_at or (
-                record.counter not in ("", self._table.process) and now < record.counter_until
-            ):
-                return None
-            until = now + self._table.lease_seconds
-            record = replace(record, counter=self._table.process, counter_until=until)
-            return record, None if at.share is None else _NONE
-
-        while True:
-            async with at.lock:
-                await self._table.read(at)
-                if await self._table.write(at, decide):
-                    at.counts = True
-                    return True
-                if at.record.counted_at > known_at:
-                    return False
-            await asyncio.sleep(self._table.interval / _POLLS)
-
-    async def _others_have_told(self, at: SharedPlace, patience: float = math.inf) -> None:
-        """Have everybody who lives tell everything, and give back what is not needed. Waits for those who do
-        not answer until they count as dead, or for `patience`, in seconds, if that is less.
-
-        Raises SourceFailed: if the table does not answer.
-        """
-
-        def decide(record: QuotaRecord) -> tuple[QuotaRecord, Amount | None]:
-            return replace(record, epoch=record.epoch + 1), None if at.share is None else _NONE
-
-        async with at.lock:
-            await self._table.write(at, decide)
-            epoch = at.record.epoch
-        until = self._table.clock() + patience
-        while any(share.epoch < epoch for share in self._others(at)) and self._table.clock() < until:
-            await asyncio.sleep(self._table.interval / _POLLS)
-            async with at.lock:
-                await self._table.read(at)
-
-    def _others(self, at: SharedPlace) -> list[QuotaShare]:
-        """The shares of other processes that live."""
-        dead = at.record.dead(self._table.wall(), self._table.grace_seconds)
-        others = at.record.others(self._table.process)
-        return [share for name, share in others.items() if name not in dead]
+        await self._counts.give_up(self._place(place))
 
     # ── places ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -340,21 +233,5 @@ class SharedQuotas(QuotaCounters):
             text = self._identify(storage, key).encode("utf-8", "surrogatepass")
             # a digest: the keys of a table may be seen by more people than the names of partners
             digest = hashlib.sha256(text).hexdigest()
-            self._named[name] = self._places.setdefault(digest, SharedPlace(digest))
+            self._named[name] = self._places.setdefault(digest, SharedPlace(digest, key, storage))
         return self._named[name]
-
-    async def _read(self, at: SharedPlace, *, once: bool = False) -> None:
-        async with at.lock:
-            await self._table.answers(lambda: self._table.read(at, once=once))
-
-    def _tally(self, at: SharedPlace, *, silent: Collection[str] = (), spares: bool = True) -> Tally:
-        dead = at.record.dead(self._table.wall(), self._table.grace_seconds)
-        return tally_of(
-            at.record,
-            self._table.process,
-            at.own,
-            untold=at.untold,
-            silent=silent,
-            spares=spares,
-            is_doubtful=bool(dead) or at.doubtful_at > at.record.counted_at,
-        )

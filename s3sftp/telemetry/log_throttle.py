@@ -11,6 +11,7 @@ class LogThrottle:
     text."""
 
     interval: float = 1.0
+    """Seconds between two of them."""
     _logged_at: dict[str, float] = field(default_factory=dict)
     _suppressed: dict[str, int] = field(default_factory=dict)
 

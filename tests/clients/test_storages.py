@@ -80,10 +80,8 @@ def stores(seaweed: Store, moto: Store) -> Iterator[dict[str, tuple[Store, str]]
         store.drop_bucket(bucket)
 
 
-@pytest.fixture(scope="module")
-def server(
-    stores: dict[str, tuple[Store, str]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def options_of(stores: dict[str, tuple[Store, str]]) -> dict[str, dict[str, object]]:
+    """A server whose user has the mounts."""
     options: dict[str, dict[str, object]] = {"users.alice": {"prefix": None}}
     for mount, storage in MOUNTS.items():
         options[f'users.alice.mounts."{mount}"'] = {"prefix": PREFIX, "storage": storage}
@@ -94,7 +92,14 @@ def server(
         "storage": "archive",
         "rights": "read-only",
     }
-    server = Server(tmp_path_factory.mktemp("server"), *stores["/work"], options)
+    return options
+
+
+@pytest.fixture(scope="module")
+def server(
+    stores: dict[str, tuple[Store, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"), *stores["/work"], options_of(stores))
     try:
         yield server.start()
         assert "Traceback" not in server.output()
@@ -174,6 +179,27 @@ async def test_openssh_copies_files_between_storages_on_the_server(buckets: Buck
     await buckets.put("/work/f", content(LARGE))
     (await buckets.clients.sftp(f"cp /work/f {target}/g")).ok()
     assert await buckets.body(f"{target}/g") == await buckets.body("/work/f") == content(LARGE)
+
+
+async def test_what_the_server_copies_between_storages_does_not_count_for_the_rates_of_the_user(
+    buckets: Buckets, stores: dict[str, tuple[Store, str]], tmp_path: Path
+) -> None:
+    """At the rates it would take 25 minutes."""
+    rates = {"upload_bytes_per_second": "16 KiB", "download_bytes_per_second": "16 KiB"}
+    options = {**options_of(stores), "users.alice.limits": rates}
+    server = Server(tmp_path / "limited", *stores["/work"], options)
+    try:
+        clients = Clients(server.start(), tmp_path / "limited-home")
+        data = content(LARGE)
+        await buckets.put("/work/f", data)
+        (await clients.sftp("cp /work/f /partner/copied", "rename /work/f /partner/moved")).ok()
+        for name in ("copied", "moved"):
+            assert await buckets.body(f"/partner/{name}") == data
+        assert not server.count("limit.reached")
+        (await clients.sftp(f"put {buckets.file('sent', bytes(40_000))} /work/sent")).ok()
+        assert [each["limit"] for each in server.events("limit.reached")] == ["upload"]
+    finally:
+        server.close()
 
 
 async def test_a_right_that_is_missing_refuses_a_move_before_anything_is_copied(buckets: Buckets) -> None:

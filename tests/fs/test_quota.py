@@ -69,6 +69,17 @@ class Waiting(MemoryBackend):
         return await super().finish_write(upload, tail, finish, session)
 
 
+class Together(MemoryBackend):
+    """Nobody stores a file before all have come so far."""
+
+    together: asyncio.Barrier | None = None
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        if self.together is not None:
+            await self.together.wait()
+        return await super().finish_write(upload, tail, finish, session)
+
+
 def files_on(
     backend: MemoryBackend,
     quota: Quota = Quota(LIMIT),  # noqa: B008  frozen
@@ -382,6 +393,41 @@ async def test_a_count_that_is_old_is_renewed_beside_the_change(backend: Waiting
     while counted.counting is not None:
         await asyncio.sleep(0)
     assert (await ledger.counter.tally(counted)).stored == Amount(92, 4)
+
+
+async def test_a_count_finds_that_two_workers_which_replaced_one_file_both_took_it_away(
+    columns: list[SharedCounters],
+) -> None:
+    """Both have looked at the old file before either has replaced it."""
+    backend, now = Together(SEEDS, chunk_bytes=10, min_chunk_bytes=1), [1000.0]
+    workers, ledgers = [], []
+    for column in columns:
+        volume = OpenStorage(backend, FileOptions())
+        volume.quotas = QuotaLedger(
+            volume.backend,
+            recount_seconds=3600,
+            counters=SharedQuotaCounts(column),
+            clock=lambda: now[0],
+        )
+        ledgers.append(volume.quotas)
+        workers.append(files_on(backend, volume=volume))
+    for files in workers:
+        await files.usage(path("/"))
+    backend.together = asyncio.Barrier(2)
+    await asyncio.gather(*(write(files, "/a", data=bytes(10)) for files in workers))
+    backend.together = None
+    assert of(backend) == 30
+    for files in workers:
+        assert (await files.usage(path("/"))).used_bytes == 0, "decision 43 says so"
+    now[0] += 3601
+    await workers[1].usage(path("/"))  # begins to count
+    counted = ledgers[1].counted(Place((b"acme",)))
+    while counted.counting is not None:
+        await asyncio.sleep(0)
+    for files in workers:
+        assert (await files.usage(path("/"))).used_bytes == 30
+        with pytest.raises(NoSpace):
+            await write(files, "/more", data=bytes(71))
 
 
 async def test_after_a_change_with_an_unknown_end_it_is_counted_again(backend: Waiting) -> None:

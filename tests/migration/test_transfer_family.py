@@ -157,12 +157,47 @@ def test_an_unknown_field_may_be_a_restriction(tmp_path: Path) -> None:
     assert reasons(one(tmp_path, output)) == ["FieldOfTheFuture"]
 
 
-def test_users_with_different_roles_are_disabled_unless_the_operator_ignores_roles(tmp_path: Path) -> None:
+def test_the_mounts_of_users_with_different_roles_have_their_roles(tmp_path: Path) -> None:
+    other = f"{ROLE}-read-only"
+    second = logical(("/", "/partners/globex"), ("/in", "/partners/in"), UserName="globex", Role=other)
+    found = imported(tmp_path, described(), second)
+    assert [user.outcome for user in found.users] == ["imported", "imported"]
+    tables = [user.table or {} for user in found.users]
+    assert [table.get("prefix") for table in tables] == [None, None]
+    assert [table["mounts"] for table in tables] == [
+        {"/": {"prefix": "acme/", "role_arn": ROLE}},
+        {"/": {"prefix": "globex/", "role_arn": other}, "/in": {"prefix": "in/", "role_arn": other}},
+    ]
+    told = [each.text for each in found.general if each.field == "Role"]
+    assert [text.partition(": list it")[0] for text in told] == [ROLE, other]
+    assert all("s3.mount_roles" in text and "transfer.amazonaws.com" in text for text in told)
+
+
+def test_the_server_accepts_the_roles_that_the_report_lists_and_no_others(tmp_path: Path) -> None:
     second = described("globex", Role=f"{ROLE}-read-only")
     found = imported(tmp_path, described(), second)
-    assert [reasons(user) for user in found.users] == [["Role"], ["Role"]]
+    (tmp_path / "users.toml").write_text(document(found.users, "toml"))
+    roles = [each.text.partition(": list it")[0] for each in found.general if each.field == "Role"]
+    config = tmp_path / "config.toml"
+    for allowed in (roles, roles[:1]):
+        lines = f"bucket = 'partners'\nmount_roles = {allowed}\n[auth]\nusers_file = '{tmp_path}/users.toml'"
+        config.write_text(f"[s3]\n{lines}\n")
+        done = s3sftp("users", "check", "--config", str(config))
+        assert (done.returncode == 0) is (allowed == roles), done.stdout + done.stderr
+    assert "s3.mount_roles does not have this role" in done.stdout + done.stderr
+
+
+def test_a_role_that_is_none_disables_the_user_if_others_have_another(tmp_path: Path) -> None:
+    strange = "arn:aws:iam::111122223333:role/path!/partners"
+    found = imported(tmp_path, described(), described("globex", Role=strange))
+    assert [reasons(user) for user in found.users] == [[], ["Role"]]
+
+
+def test_the_operator_may_ignore_that_users_have_different_roles(tmp_path: Path) -> None:
+    second = described("globex", Role=f"{ROLE}-read-only")
     found = imported(tmp_path, described(), second, ignored=["role"])
     assert [user.outcome for user in found.users] == ["imported", "imported"]
+    assert [(user.table or {}).get("prefix") for user in found.users] == ["acme/", "globex/"]
     assert {each.kind for user in found.users for each in user.findings} - {"internal"} == {
         "accepted",
         "narrower",

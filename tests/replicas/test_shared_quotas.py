@@ -192,6 +192,36 @@ async def test_while_the_table_is_down_replicas_go_on_and_afterwards_both_know_w
         assert await two.stored() == [4] * 5
 
 
+async def test_a_throttled_prefix_is_named_in_the_log_and_counted_and_nothing_is_refused_for_it(
+    seaweed: Store, bucket: str, table: SharedTable, tmp_path: Path
+) -> None:
+    async with two_replicas(tmp_path, seaweed, bucket, table) as two:
+        file = tmp_path / "file"
+        file.write_bytes(bytes(4 * MIB))
+        server, client = two.servers[0], two.clients[0]
+        (await client.sftp(f"put {file} /before")).ok()
+        two.relay.fault = errs("ProvisionedThroughputExceededException", message="slow down")
+        (await client.sftp(f"put {file} /during", f"put {file} /more")).ok()
+        (line,) = server.events("shared_state.quota_throttled")
+        assert line["level"] == "warning"
+        assert line["prefix"] == f"{USER}"
+        assert line["reason"] == "ProvisionedThroughputExceededException: slow down"
+        metrics = (await ask(admin_port_of(server), "/metrics")).body.decode()
+        (count,) = [
+            each.split()[-1]
+            for each in metrics.splitlines()
+            if each.startswith("s3sftp_shared_state_requests_total{")
+            and 'purpose="quotas"' in each
+            and 'result="throttled"' in each
+        ]
+        assert float(count) > 0
+        assert not server.count("shared_state.quotas_down")
+        two.relay.fault = None
+        async with asyncio.timeout(60):
+            while await two.used(1) != 12:
+                await asyncio.sleep(0.05)
+
+
 async def test_users_without_a_quota_pay_no_request(
     seaweed: Store, bucket: str, table: SharedTable, tmp_path: Path
 ) -> None:

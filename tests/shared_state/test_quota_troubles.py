@@ -170,7 +170,9 @@ async def throttled(what: str) -> None:
 
 
 @in_virtual_time
-async def test_a_throttled_item_is_no_outage_of_the_table() -> None:
+async def test_a_throttled_item_is_no_outage_of_the_table_and_is_logged_sparsely(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with processes(1) as (one,):
         for place in (ACME, OTHER):
             await one.count(A(0, 0), place)
@@ -189,6 +191,8 @@ async def test_a_throttled_item_is_no_outage_of_the_table() -> None:
         second = one.table.items.items["quotas", one.quotas._place(OTHER).key]
         assert record_in(second).stored == A(10, 1)
         assert await one.holds(A(20, 1))  # as while the table does not answer
+        await asyncio.sleep(20 * INTERVAL)
+        assert caplog.text.count("shared_state.quota_throttled") == 2, "once a minute"
         one.table.update = update  # type: ignore[method-assign]
 
 

@@ -43,6 +43,8 @@ class Bucket(MemoryBackend):
     listings = 0
     most: Amount | None = None
     """What must not be exceeded at any time."""
+    together: asyncio.Barrier | None = None
+    """Where those meet who finish an upload, before any of them is stored."""
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
@@ -64,6 +66,8 @@ class Bucket(MemoryBackend):
             await asyncio.sleep(0.01)
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        if self.together is not None:
+            await self.together.wait()
         await asyncio.sleep(random.uniform(0, 0.02))
         info = await super().finish_write(upload, tail, finish, session)
         if self.most is not None and (
@@ -287,6 +291,33 @@ async def test_a_client_that_leaves_while_the_table_is_asked_leaves_nothing_held
         assert all(at.has_no_part for at in one.quotas._places.values())
         assert await put(other.files(Quota(100)), "all", 100)
         assert bucket.used().bytes == 100
+
+
+@in_virtual_time
+async def test_a_count_finds_that_two_replicas_which_replaced_one_file_both_took_it_away() -> None:
+    """Both have looked at the old file before either has replaced it."""
+    async with replicas(seeds={"acme/f": bytes(60), "acme/g": bytes(30)}) as (bucket, both):
+        users = [each.files(Quota(100, 9)) for each in both]
+        for user in users:
+            await user.usage(path("/"))
+        await asyncio.sleep(3 * INTERVAL)
+        bucket.together = asyncio.Barrier(2)
+        assert await asyncio.gather(*(put(user, "f", 20) for user in users)) == [True, True]
+        bucket.together = None
+        await asyncio.sleep(3 * INTERVAL)
+        assert bucket.used() == A(50, 2)
+        for user in users:
+            assert (await user.usage(path("/"))).used_bytes == 10, "decision 43 says so"
+        assert await put(users[0], "h", 75), "so it is exceeded by what was subtracted twice"
+        listings = bucket.listings
+        await asyncio.sleep(3601)
+        await users[1].usage(path("/"))  # begins to count
+        await asyncio.sleep(3 * INTERVAL)
+        assert bucket.listings == listings + 1
+        for user in users:
+            usage = await user.usage(path("/"))
+            assert (usage.used_bytes, usage.used_files) == (125, 3)
+            assert not await put(user, "more", 1)
 
 
 # ── anything at once ────────────────────────────────────────────────────────────────────────────────────

@@ -43,15 +43,18 @@ class QuotaCounters(Protocol):
         """Have everybody give back what is not needed, and tell what has been removed. Returns whether
         anybody was there who could."""
 
-    async def count_begins(self, place: str, known: Tally) -> Tally | None:
-        """The numbers from which a count starts. None: somebody else has counted since `known`."""
+    async def count_begins(self, place: str, known: Tally | None) -> Tally | None:
+        """The numbers from which a count starts. None: somebody else has counted since `known`, a moment
+        ago. `known`: None: it does not matter whether others have counted."""
 
     async def count_ends(self, place: str) -> Tally:
         """The numbers when a listing has ended."""
 
-    async def set_stored(self, place: str, stored: Amount, at: Tally, counted_at: float) -> None:
+    async def set_stored(
+        self, place: str, stored: Amount, at: Tally, counted_at: float, vague: int = 0
+    ) -> None:
         """Note what was stored when the numbers were those of `at`. What was added and removed since counts
-        on top. `counted_at`: seconds since the epoch."""
+        on top. `counted_at`: seconds since the epoch. `vague`: the next `Tally.vague`."""
 
     async def count_is_over(self, place: str) -> None:
         """Let somebody else count, if this one has failed."""

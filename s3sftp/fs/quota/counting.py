@@ -16,7 +16,7 @@ from contextvars import Context
 from s3sftp.backends import Amount, CompleteBackend, Place, Session
 from s3sftp.errors import PermissionDenied, StorageError, StorageFailure
 from s3sftp.fs.quota.counters import QuotaCounters
-from s3sftp.fs.quota.quotas import Tally, reconciled
+from s3sftp.fs.quota.quotas import Tally, is_exact, reconciled
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.telemetry import get_logger
 
@@ -90,8 +90,11 @@ class PlaceCounter:
     async def begin(self, place: CountedPlace, session: Session) -> Tally:
         """The numbers of a place as they are known. Begins to count if nobody has, or if that is long ago."""
         tally = await self.tally(place)
-        is_doubtful = place.is_doubtful or tally.is_doubtful
-        now, most = self._clock(), FRESH_SECONDS if is_doubtful else self._recount_seconds
+        now, most = self._clock(), self._recount_seconds
+        if place.is_doubtful or tally.is_doubtful:
+            most = FRESH_SECONDS
+        elif tally.vague:  # where something is changed all the time, no count may ever settle it
+            most = min(most, FRESH_SECONDS * 2 ** min(tally.vague - 1, 20))
         if tally.stored is None or not 0 <= now - max(tally.counted_at, place.tried_at) <= most:
             self.start(place, session)
         return tally
@@ -154,7 +157,7 @@ class PlaceCounter:
         began = self._clock()
         was_doubtful, place.is_doubtful = place.is_doubtful, False
         try:
-            await self._count_again(place, session)
+            await self._count_again(place, session, was_doubtful=was_doubtful)
         except BaseException as error:
             await run_to_completion(self.counters.count_is_over(place.name))
             place.is_doubtful, place.tried_at = was_doubtful, began
@@ -168,8 +171,10 @@ class PlaceCounter:
                 )
             raise
 
-    async def _count_again(self, place: CountedPlace, session: Session) -> None:
-        before = await self.counters.count_begins(place.name, await self.tally(place))
+    async def _count_again(self, place: CountedPlace, session: Session, *, was_doubtful: bool) -> None:
+        # the count of somebody else may have passed what this process is in doubt about
+        known = None if was_doubtful else await self.tally(place)
+        before = await self.counters.count_begins(place.name, known)
         if before is None:
             return
         for _ in range(_ATTEMPTS):
@@ -182,7 +187,9 @@ class PlaceCounter:
         else:  # directories were renamed all the time
             place.is_doubtful = True
             stored = listed if after.stored is None else after.stored
-        await self.counters.set_stored(place.name, stored, after, self._clock())
+        was_doubtful = was_doubtful or any(each.is_doubtful or each.vague for each in (before, after))
+        vague = 1 + before.vague if was_doubtful and not is_exact(before, after) else 0
+        await self.counters.set_stored(place.name, stored, after, self._clock(), vague)
         off = stored - (after.stored or stored)
         told = _log.debug if after.stored is not None and off == Amount() else _log.info
         told(

@@ -104,6 +104,8 @@ class Tally:
     """When somebody counted, in seconds since the epoch."""
     is_doubtful: bool = False
     """Whether something may be in the numbers that is not there, so that a count is due."""
+    vague: int = 0
+    """How many counts in a row have left it open whether doubtful numbers are right."""
 
     @property
     def used(self) -> Amount:
@@ -135,6 +137,14 @@ def reconciled(before: Tally, after: Tally, listed: Amount) -> Amount | None:
         min(max(after.stored.bytes, least.bytes), most.bytes),
         min(max(after.stored.files, least.files), most.files),
     )
+
+
+def is_exact(before: Tally, after: Tally) -> bool:
+    """Whether nothing was changed while a listing was made: then it says what is stored, whatever the numbers
+    were."""
+    then, now = before.counts, after.counts
+    same = (then.added, then.removed, Amount(), Amount())
+    return (now.added, now.removed, now.admitted, now.leaving) == same
 
 
 Fill = tuple[int | None, int | None]

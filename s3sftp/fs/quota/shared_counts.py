@@ -51,6 +51,8 @@ class SharedQuotaCounts:
         self._sets = len(self._table) // (_WORDS * _PLACES)
         self._found: dict[tuple[str, int], tuple[SharedCounters, int]] = {}
         """Where the entries are, by place and column. An entry never moves."""
+        self._vague: dict[str, int] = {}
+        """`Tally.vague` of the places that this process has counted."""
 
     async def tally(self, place: str) -> Tally:
         return self._tally(place)
@@ -81,7 +83,7 @@ class SharedQuotaCounts:
         """All is known at once here."""
         return False
 
-    async def count_begins(self, place: str, known: Tally) -> Tally | None:
+    async def count_begins(self, place: str, known: Tally | None) -> Tally | None:
         return self._tally(place)
 
     async def count_ends(self, place: str) -> Tally:
@@ -90,7 +92,10 @@ class SharedQuotaCounts:
     async def count_is_over(self, place: str) -> None:
         """Each worker counts for itself."""
 
-    async def set_stored(self, place: str, stored: Amount, at: Tally, counted_at: float) -> None:
+    async def set_stored(
+        self, place: str, stored: Amount, at: Tally, counted_at: float, vague: int = 0
+    ) -> None:
+        self._vague[place] = vague
         base = stored - (at.counts.added - at.counts.removed)
         table, row = self._own(place)
         for word, number in enumerate((base.bytes, base.files), row + _STORED):
@@ -122,7 +127,7 @@ class SharedQuotaCounts:
                 )
         counts = _counts([_signed(each % _WRAP) for each in sums])
         stored = base + counts.added - counts.removed if counted_at else None
-        return Tally(counts, stored, counted_at / _MICRO)
+        return Tally(counts, stored, counted_at / _MICRO, vague=self._vague.get(place, 0))
 
     def _entries(self, place: str) -> Iterator[tuple[SharedCounters, int, int]]:
         for column in range(self._table.columns):
