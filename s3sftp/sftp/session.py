@@ -56,6 +56,7 @@ _SLICE_SECONDS = 0.01
 """How long a session may process requests before it yields to other sessions."""
 _CHECK_SECONDS = 60.0
 _NAMES = {int(kind): kind.name for kind in PacketType}
+_VERSION = version_packet(ANNOUNCED)
 _OF_PATHS = frozenset(
     {
         *(
@@ -336,7 +337,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if fields.u32() < 3:
             raise BadPacket("the client speaks a version before 3")
         self._initialized = True
-        self._send_queue.put(version_packet(ANNOUNCED))
+        self._send_queue.put(_VERSION)
 
     def _continue(self) -> None:
         """Continue after a request has ended or bytes have been sent, when there may be room."""
