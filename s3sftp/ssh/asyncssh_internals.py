@@ -12,6 +12,7 @@ from typing import Any
 import asyncssh
 from asyncssh.auth import MSG_USERAUTH_INFO_RESPONSE, get_supported_server_auth_methods
 from asyncssh.constants import MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST
+from asyncssh.logging import SSHLogger
 from asyncssh.packet import Boolean, NameList, PacketDecodeError, SSHPacket, String
 from asyncssh.saslprep import SASLPrepError, saslprep
 
@@ -52,6 +53,19 @@ def keep_options(conn: Any) -> None:
         """Does nothing."""
 
     conn.reload_config = unchanged
+
+
+class _LevelFirst(SSHLogger):
+    """asyncssh's logger, which turns all that it is given into text before it looks at the level."""
+
+    def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
+        if self.isEnabledFor(level):
+            super().log(level, msg, *args, **kwargs)
+
+
+def log_what_is_read(conn: Any) -> None:
+    """Have a connection prepare no text for logs of asyncssh that nobody reads at their level."""
+    conn._logger.__class__ = _LevelFirst
 
 
 def check_logins(conn: Any) -> None:

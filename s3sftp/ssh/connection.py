@@ -118,6 +118,7 @@ class SshConnection(SftpOnlyServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         if self._shared.fast_packets:
             packet_fast_path.use_fast_path(conn)
+        asyncssh_internals.log_what_is_read(conn)
         openssh_tolerance.tolerate(conn)
         refuse_cancellations(conn, self.refused)
         self._conn = conn
