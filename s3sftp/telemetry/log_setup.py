@@ -31,7 +31,7 @@ def configure_logging(
 ) -> None:
     """Send every event, ours and the libraries', to standard error in one form.
 
-    Ours do not pass through the standard library's loggers, which would cost more than all the rest of a line.
+    Ours do not pass through the standard library's loggers, which cost more than all the rest of a line.
 
     With several workers, each event names its worker.
     """
