@@ -31,6 +31,7 @@ from testbed.packets import (
     OPENDIR,
     READ,
     READDIR,
+    REALPATH,
     STATUS,
     R,
     packet,
@@ -62,6 +63,12 @@ class RawClient:
         seconds = time.monotonic() - started
         self._ask(CLOSE, string(handle), STATUS)
         return seconds
+
+    def real_path(self, path: str) -> float:
+        """Seconds until the answer to a REALPATH."""
+        started = time.monotonic()
+        self._ask(REALPATH, string(path.encode()), NAME)
+        return time.monotonic() - started
 
     def list(self, path: str, limit: float = math.inf) -> tuple[int, float, float]:
         """How many names, seconds to the first of them, seconds to the last; one READDIR at a time.

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
@@ -17,6 +18,8 @@ _IPV6_WILDCARD = re.compile(r"[0-9a-f.:*?]+")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MAPPED_BITS = 96
+_REMEMBERED = 1024
+"""Addresses that need not be parsed again: each login asks for its own several times."""
 """Length of the prefix of an IPv4-mapped IPv6 address (::ffff:192.0.2.1) before the IPv4 address."""
 _Match = Callable[[_Address], bool]
 
@@ -69,6 +72,7 @@ class AllowedSources:
         )
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def plain_address(text: str) -> _Address:
     """An address without its zone; an IPv4-mapped IPv6 address becomes IPv4.
 

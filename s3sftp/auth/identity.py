@@ -20,8 +20,15 @@ Attributes = Annotated[
 """Texts by name, read-only."""
 
 
+class _WithTree:
+    """Has room for the tree, which is no field: it follows from them."""
+
+    __slots__ = ("_tree",)
+    _tree: Mounts
+
+
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(_WithTree):
     """A user who has authenticated, with prefix, rights and attributes."""
 
     user: str
@@ -57,7 +64,18 @@ class Identity:
     this is the same for all of them."""
 
     def tree(self) -> Mounts:
-        """The user's tree. Raises ConfigurationError: if it cannot be used, with all problems."""
+        """The user's tree, which is built once: each login asks for it several times.
+
+        Raises ConfigurationError: if it cannot be used, with all problems.
+        """
+        try:
+            return self._tree
+        except AttributeError:
+            tree = self._built_tree()
+        object.__setattr__(self, "_tree", tree)
+        return tree
+
+    def _built_tree(self) -> Mounts:
         return Mounts.of(
             self.prefix,
             rules=self.rules,

@@ -56,6 +56,7 @@ _SLICE_SECONDS = 0.01
 """How long a session may process requests before it yields to other sessions."""
 _CHECK_SECONDS = 60.0
 _NAMES = {int(kind): kind.name for kind in PacketType}
+_VERSION = version_packet(ANNOUNCED)
 _OF_PATHS = frozenset(
     {
         *(
@@ -239,9 +240,10 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         finally:
             self._accepting = False
         self._send_queue.flush()
-        if self._runner.may_start_reads or (not had_room and self._has_room):
+        has_room = had_room or self._has_room
+        if self._runner.may_start_reads or has_room is not had_room:
             self._take_turn_soon()  # the answers have left, so no callback would continue
-        self._apply_backpressure()
+        self._apply_backpressure(has_room=has_room)
         self._end_if_through()
 
     def _let_others_go_first(self) -> None:
@@ -336,7 +338,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if fields.u32() < 3:
             raise BadPacket("the client speaks a version before 3")
         self._initialized = True
-        self._send_queue.put(version_packet(ANNOUNCED))
+        self._send_queue.put(_VERSION)
 
     def _continue(self) -> None:
         """Continue after a request has ended or bytes have been sent, when there may be room."""
@@ -345,12 +347,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._runner.start_reads()
         self._accept_packets()
 
-    def _apply_backpressure(self) -> None:
+    def _apply_backpressure(self, *, has_room: bool) -> None:
         """Pause reading from the channel while there is no room, so that its window closes."""
         channel = self._send_queue.channel
         if channel is None or self._ending is not None:
             return
-        has_room = self._has_room
         if not has_room and not self._reading_paused:
             self._reading_paused = True
             channel.pause_reading()

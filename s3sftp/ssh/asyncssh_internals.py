@@ -12,6 +12,7 @@ from typing import Any
 import asyncssh
 from asyncssh.auth import MSG_USERAUTH_INFO_RESPONSE, get_supported_server_auth_methods
 from asyncssh.constants import MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST
+from asyncssh.logging import SSHLogger
 from asyncssh.packet import Boolean, NameList, PacketDecodeError, SSHPacket, String
 from asyncssh.saslprep import SASLPrepError, saslprep
 
@@ -41,44 +42,64 @@ def refuse_tiny_packets(channel: Any) -> None:
     channel.process_open = checked
 
 
-def refuse_long_logins(conn: Any) -> None:
-    """Refuse logins with more data than any key or password needs.
+def keep_options(conn: Any) -> None:
+    """Keep the options of a connection when its user is known.
+
+    asyncssh reads its configuration files again then, in another thread, because they may say something of
+    the user. There are none, so the result would always be the options that the connection has.
+    """
+
+    async def unchanged() -> None:
+        """Does nothing."""
+
+    conn.reload_config = unchanged
+
+
+class _LevelFirst(SSHLogger):
+    """asyncssh's logger, which turns all that it is given into text before it looks at the level."""
+
+    def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
+        if self.isEnabledFor(level):
+            super().log(level, msg, *args, **kwargs)
+
+
+def log_what_is_read(conn: Any) -> None:
+    """Have a connection prepare no text for logs of asyncssh that nobody reads at their level."""
+    conn._logger.__class__ = _LevelFirst
+
+
+def check_logins(conn: Any) -> None:
+    """Refuse logins with more data than any key or password needs, and let the owner refuse a password with
+    NUL or invalid UTF-8, for which asyncssh would end the connection.
 
     asyncssh prepares a password character by character, on the event loop: the longest password that fits
     into a packet would block everybody for a second, before any authentication.
-    """
-    process_request = conn._packet_handlers[MSG_USERAUTH_REQUEST]
 
-    def checked(conn: Any, kind: int, number: int, packet: Any) -> Any:
-        if len(payload := packet.get_full_payload()) > _most_bytes(payload):
-            raise asyncssh.ProtocolError("user authentication request too long")
-        return process_request(conn, kind, number, packet)
-
-    conn._packet_handlers = {**conn._packet_handlers, MSG_USERAUTH_REQUEST: checked}
-
-
-def _most_bytes(payload: bytes) -> int:
-    packet = SSHPacket(payload[:_LONGEST_HEAD_BYTES])
-    try:
-        packet.get_byte()
-        method = [packet.get_string() for _ in range(3)][2]
-    except PacketDecodeError:
-        return MOST_LOGIN_BYTES
-    return MOST_KEY_BYTES if method == b"publickey" else MOST_LOGIN_BYTES
-
-
-def refuse_passwords_that_are_no_text(conn: Any) -> None:
-    """Let the owner refuse a password with NUL or invalid UTF-8, for which asyncssh would end the connection.
-
-    The owner gets NO_TEXT in its place. Requests that are malformed in another way are left to asyncssh.
+    The owner gets NO_TEXT in place of a password that is no text. Requests that are malformed in another way
+    are left to asyncssh.
     """
     process_request = conn._packet_handlers[MSG_USERAUTH_REQUEST]
 
     def checked(conn: Any, kind: int, number: int, packet: Any) -> Any:
         payload = packet.get_full_payload()
-        return process_request(conn, kind, number, _without_bad_password(payload) or packet)
+        is_key = _method(payload) == b"publickey"
+        if len(payload) > (MOST_KEY_BYTES if is_key else MOST_LOGIN_BYTES):
+            raise asyncssh.ProtocolError("user authentication request too long")
+        if not is_key:
+            packet = _without_bad_password(payload) or packet
+        return process_request(conn, kind, number, packet)
 
     conn._packet_handlers = {**conn._packet_handlers, MSG_USERAUTH_REQUEST: checked}
+
+
+def _method(payload: bytes) -> bytes | None:
+    """The method of a login; None if its head is malformed, or longer than any."""
+    packet = SSHPacket(payload[:_LONGEST_HEAD_BYTES])
+    try:
+        packet.get_byte()
+        return [packet.get_string() for _ in range(3)][2]
+    except PacketDecodeError:
+        return None
 
 
 def _without_bad_password(payload: bytes) -> SSHPacket | None:

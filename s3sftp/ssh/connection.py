@@ -118,6 +118,7 @@ class SshConnection(SftpOnlyServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         if self._shared.fast_packets:
             packet_fast_path.use_fast_path(conn)
+        asyncssh_internals.log_what_is_read(conn)
         openssh_tolerance.tolerate(conn)
         refuse_cancellations(conn, self.refused)
         self._conn = conn
@@ -139,8 +140,8 @@ class SshConnection(SftpOnlyServer):
         self._shared.connections.add(self)
         self._count(CONNECTIONS.row())
         self._count(CONNECTIONS_TOTAL.row("accepted"))
-        asyncssh_internals.refuse_passwords_that_are_no_text(conn)
-        asyncssh_internals.refuse_long_logins(conn)
+        asyncssh_internals.keep_options(conn)
+        asyncssh_internals.check_logins(conn)
         asyncssh_internals.take_certificates(conn, self._login.certificate)
         asyncssh_internals.offer_as_sshd_does(conn)
         prove_host_keys(conn, self._shared.host_keys)

@@ -93,6 +93,7 @@ def name_lists(kexinit: bytes) -> list[list[str]]:
     packet = SSHPacket(kexinit)
     try:
         packet.get_bytes(_COOKIE_BYTES)
-        return [[name.decode("ascii", "replace") for name in packet.get_namelist()] for _ in _LISTS]
+        texts = [packet.get_string().decode("ascii", "replace") for _ in _LISTS]
     except PacketDecodeError:
         return []
+    return [text.split(",") if text else [] for text in texts]

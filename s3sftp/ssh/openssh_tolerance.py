@@ -35,7 +35,8 @@ _OUT_OF_PLACE = frozenset(
 _USERAUTH = b"ssh-userauth"
 _COOKIE_END = 1 + 16
 """Where the name-lists of a KEXINIT begin: after its type and its cookie (RFC 4253, 7.1)."""
-_NAME_LISTS = 10
+_GUESSES = -5
+"""Where a KEXINIT says whether a guess follows: before its last field, which is a number."""
 _OPEN = frozenset({"open"})
 _NOT_CLOSED = frozenset({"open", "eof_pending", "eof"})
 
@@ -84,13 +85,12 @@ def guessed_wrong(client_kexinit: bytes, server_kexinit: bytes) -> bool:
     A guess is right only if both sides list the same key exchange method first, and the same host key
     algorithm (RFC 4253, 7.1), whichever are chosen in the end.
     """
+    if not client_kexinit[_GUESSES]:
+        return False
     client, server = SSHPacket(client_kexinit), SSHPacket(server_kexinit)
     for packet in (client, server):
         packet.get_bytes(_COOKIE_END)
-    agreed = [client.get_namelist()[:1] == server.get_namelist()[:1] for _ in range(2)]
-    for _ in range(_NAME_LISTS - 2):
-        client.get_string()
-    return client.get_boolean() and not all(agreed)
+    return any(client.get_namelist()[:1] != server.get_namelist()[:1] for _ in range(2))
 
 
 class _Channels(dict[int, Any]):

@@ -42,6 +42,8 @@ _DATA_HEAD_BYTES = 9
 _DATA_START = 1 + _DATA_HEAD_BYTES
 _MIN_PADDING = 4
 _LITTLE_BYTES = 4096
+_LOGS_PACKETS = 3
+"""The debug level of asyncssh at which it logs each packet."""
 _TURNS = 3
 """Turns of the loop that a small amount may wait for more, while the client keeps sending."""
 _FILLS = [bytes((count,)) for count in range(_MIN_PADDING + BLOCK_BYTES)]
@@ -99,6 +101,10 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         channel = super().create_server_channel(*args, **options)
         channel.__class__ = PacketChannel
         return channel
+
+    def _log_packet(self, *described: Any) -> None:
+        if self._logger._debug_level >= _LOGS_PACKETS:
+            super()._log_packet(*described)
 
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────
 

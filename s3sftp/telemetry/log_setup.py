@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import nullcontext, suppress
 from typing import TextIO
 
 import structlog
@@ -28,14 +29,22 @@ _LOGGED_OTHERWISE = tuple(
 def configure_logging(
     options: LogOptions, stream: TextIO | None = None, *, worker: int | None = None
 ) -> None:
-    """Send every event, ours and the libraries', to standard error through one formatter.
+    """Send every event, ours and the libraries', to standard error in one form.
+
+    Ours do not pass through the standard library's loggers, which cost more than all the rest of a line.
 
     With several workers, each event names its worker.
     """
     output = stream or sys.stderr
     handler = logging.StreamHandler(output)
     common = _common(worker)
-    handler.setFormatter(_formatter(options, common, is_terminal=_is_terminal(output)))
+    rendering = [escape_event, _renderer(options, is_terminal=_is_terminal(output))]
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=common,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -45,12 +54,9 @@ def configure_logging(
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
     structlog.configure(
-        processors=[
-            *common,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[*common, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=lambda name: _LineLogger(name, handler),
         cache_logger_on_first_use=True,
     )
 
@@ -108,25 +114,32 @@ def _is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def _formatter(options: LogOptions, common: list[Processor], *, is_terminal: bool) -> logging.Formatter:
-    renderer: Processor
+class _LineLogger:
+    """What structlog calls a logger: writes lines that are rendered already to the stream of a handler."""
+
+    def __init__(self, name: str, handler: logging.StreamHandler[TextIO]) -> None:
+        self.name = name
+        self._handler = handler
+
+    def msg(self, line: str) -> None:
+        """Write a line. Like a handler of the standard library, it does not raise if nobody can read it."""
+        with self._handler.lock or nullcontext(), suppress(OSError, ValueError):
+            self._handler.stream.write(line + "\n")
+            self._handler.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def _renderer(options: LogOptions, *, is_terminal: bool) -> Processor:
     has_colours = is_terminal and not os.environ.get("NO_COLOR")  # https://no-color.org
     match options.format:
         case "logfmt":
-            renderer = structlog.processors.LogfmtRenderer(
+            return structlog.processors.LogfmtRenderer(
                 key_order=["timestamp", "level", "event"], bool_as_flag=False
             )
         case "text":
-            renderer = TextRenderer(colours=has_colours)
+            return TextRenderer(colours=has_colours)
         case "auto" if is_terminal:
-            renderer = TextRenderer(colours=has_colours)
+            return TextRenderer(colours=has_colours)
         case _:
-            renderer = structlog.processors.JSONRenderer()
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=common,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            escape_event,
-            renderer,
-        ],
-    )
+            return structlog.processors.JSONRenderer()

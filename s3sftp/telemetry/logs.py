@@ -88,9 +88,8 @@ def escape_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     for name, value in list(event.items()):
         if value is None:
             del event[name]
-            continue
-        limit = _MAX_TRACEBACK_CHARS if name == "exception" else MAX_CHARS
-        event[name] = _harmless(value, limit)
+        elif type(value) is not str or not value.isprintable() or len(value) > MAX_CHARS:
+            event[name] = _harmless(value, _MAX_TRACEBACK_CHARS if name == "exception" else MAX_CHARS)
     return event
 
 

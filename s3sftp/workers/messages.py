@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import get_args
 
 MAX_BYTES = 8192
@@ -221,11 +221,16 @@ IpcMessage = (
 )
 _KINDS: dict[str, type[IpcMessage]] = {kind.__name__: kind for kind in get_args(IpcMessage)}
 _TYPES = {"int": int, "str": str, "bool": bool}
+_FIELDS = {
+    kind: tuple((each.name, _TYPES[str(each.type)]) for each in fields(kind)) for kind in _KINDS.values()
+}
+"""The names and types of each kind's fields, looked up once: every login is seven messages."""
 
 
 def encode(message: IpcMessage) -> bytes:
     """The packet for a message."""
-    return json.dumps([type(message).__name__, *astuple(message)]).encode("ascii")
+    kind = type(message)
+    return json.dumps([kind.__name__, *(getattr(message, name) for name, _ in _FIELDS[kind])]).encode("ascii")
 
 
 def decode(packet: bytes) -> IpcMessage:
@@ -236,9 +241,8 @@ def decode(packet: bytes) -> IpcMessage:
     try:
         name, *values = json.loads(packet)
         kind = _KINDS[name]
-        wanted = [_TYPES[str(field.type)] for field in fields(kind)]
     except (ValueError, TypeError, LookupError) as error:
         raise BadIpcMessage(repr(packet[:100])) from error
-    if [type(value) for value in values] != wanted:
+    if [type(value) for value in values] != [wanted for _, wanted in _FIELDS[kind]]:
         raise BadIpcMessage(repr(packet[:100]))
     return kind(*values)

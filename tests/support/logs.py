@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -49,7 +49,7 @@ def logging_as_served(collect: Callable[[Event], None], level: Level | None = No
     logging.captureWarnings(capture=False)  # pytest makes errors of warnings
     logging.root.handlers.extend(of_pytest)  # a test that fails shows what was logged
     structlog.configure(
-        processors=[_collector(collect), *structlog.get_config()["processors"]],
+        processors=[_collector(collect, of_pytest), *structlog.get_config()["processors"]],
         cache_logger_on_first_use=False,  # the loggers of modules outlive this block
     )
     try:
@@ -118,9 +118,17 @@ class LoggingState:
         _forget_cached_loggers()
 
 
-def _collector(collect: Callable[[Event], None]) -> structlog.typing.Processor:
+def _collector(
+    collect: Callable[[Event], None], of_pytest: Sequence[logging.Handler]
+) -> structlog.typing.Processor:
     def processor(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        collect({**structlog.processors.format_exc_info(logger, method, dict(event)), "log_level": method})
+        whole = {**structlog.processors.format_exc_info(logger, method, dict(event)), "log_level": method}
+        collect(whole)
+        level = logging.getLevelName(method.upper())
+        record = logging.makeLogRecord({"name": logger.name, "levelno": level, "msg": whole})
+        for handler in of_pytest:
+            if level >= handler.level:
+                handler.handle(record)
         return event
 
     return processor

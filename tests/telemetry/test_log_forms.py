@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import pty
 import re
@@ -134,3 +135,30 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
         get_logger("s3sftp.test").error("upload.failed")
         stream.flush()
         assert b"\x1b" not in reader.read(4096)
+
+
+class _Gone(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+class _Closed(io.StringIO):
+    def flush(self) -> None:
+        raise ValueError("I/O operation on closed file")
+
+
+@pytest.mark.parametrize("stream", [_Gone(), _Closed()])
+def test_a_log_that_nobody_can_read_fails_nothing(stream: io.StringIO) -> None:
+    configure_logging(LogOptions(), stream)
+    get_logger("s3sftp.test").info("upload.committed", path="/a")
+
+
+def test_our_lines_do_not_pass_through_the_standard_librarys_loggers() -> None:
+    passed: list[logging.LogRecord] = []
+    stream = io.StringIO()
+    configure_logging(LogOptions(), stream)
+    (handler,) = (each for each in logging.root.handlers if getattr(each, "stream", None) is stream)
+    handler.addFilter(passed.append)  # type: ignore[arg-type]
+    get_logger("s3sftp.test").info("upload.committed", path="/a")
+    assert passed == []
+    assert json.loads(stream.getvalue())["event"] == "upload.committed"

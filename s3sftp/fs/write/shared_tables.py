@@ -6,11 +6,15 @@ names to the rows of a table of fixed size.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from s3sftp.backends import Place
 from s3sftp.runtime.shared_counters import SharedCounters, row_for
 
 UPLOAD_ROWS = 1 << 12
 _HASHES = (0, 0x9E3779B9, 0x7F4A7C15)
+_REMEMBERED_USERS = 1024
+"""Users whose rows need not be hashed again: each file that is opened counts twice, and so does its end."""
 CHANGE_ROWS = 1 << 16
 _ATTRIBUTES = 1
 """The hash salt that gives the attributes of a name a row of their own."""
@@ -29,15 +33,17 @@ class UserCounts:
 
     def count(self, user: str) -> int:
         """The user's number in all workers."""
-        return min(self._table.total(row) for row in self._rows(user))
+        return min(self._table.total(row) for row in _rows(user, len(self._table)))
 
     def add(self, user: str, count: int) -> None:
         """Add to this worker's part of a user's count."""
-        for row in self._rows(user):
+        for row in _rows(user, len(self._table)):
             self._table.add(row, count)
 
-    def _rows(self, user: str) -> set[int]:
-        return {row_for(user, len(self._table), salt) for salt in _HASHES}
+
+@lru_cache(maxsize=_REMEMBERED_USERS)
+def _rows(user: str, rows: int) -> frozenset[int]:
+    return frozenset(row_for(user, rows, salt) for salt in _HASHES)
 
 
 class ChangedNames:
