@@ -9,9 +9,9 @@ from typing import Any, Final
 from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.credentials.user_scope import in_scope
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.http.request_body import RequestBody
 from s3sftp.backends.s3.http.response_body import read_all, response_body
-from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import reserved_prefix
 from s3sftp.backends.s3.metadata.objects import new_object, server_time, version_of
 from s3sftp.backends.s3.retry_policy import RequestKind

@@ -52,7 +52,7 @@ from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.journaled_upload import JournaledUpload, abort_upload
 from s3sftp.backends.s3.write.part_sizes import MAX_PART_BYTES, UploadedPart
 from s3sftp.backends.s3.write.uploads import S3Upload
-from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError, StorageFailure
+from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError, StorageFailure, Unsupported
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metric_catalogue import KEPT_UPLOADS
 from s3sftp.telemetry.metrics import Metrics
@@ -86,6 +86,19 @@ class StoredStart:
     @property
     def size(self) -> int:
         return self.stored + self.tail_bytes
+
+    def up_to(self, offset: int | None) -> StoredStart:
+        """What is left of it for a client that goes on at an offset: everything, unless the offset is before
+        the end of a part. Raises Unsupported: if it is within one."""
+        if offset is None or offset >= self.stored:
+            return self
+        for count in range(len(self.parts)):
+            if total_of(self.parts[:count]) == offset:
+                return StoredStart(self.parts[:count], offset, 0)
+        raise Unsupported(
+            f"{self.size} bytes are stored since before the connection was lost: go on there, or truncate the"
+            " file and send it again"
+        )
 
 
 class BackgroundSweep(Protocol):
@@ -239,7 +252,7 @@ class S3KeptUploads:
         _log.info("upload.kept", key=upload.key, bytes=size, user=session.user)
         return size
 
-    async def adopt(self, upload: Upload, session: Session) -> AdoptedBytes | None:
+    async def adopt(self, upload: Upload, session: Session, offset: int | None) -> AdoptedBytes | None:
         hold = upload.hold if isinstance(upload, S3Upload) else None
         if not isinstance(upload, S3Upload) or not isinstance(hold, UploadHold):
             return None
@@ -251,6 +264,7 @@ class S3KeptUploads:
         start = await self.start_of(found.record)
         if start is None:
             return None
+        start = start.up_to(offset)
         tail = await self._tail_of(found.record) if start.tail_bytes else b""
         record = with_parts(
             replace(found.record, owner=uuid.uuid4().hex, state="sending", written_at=time.time()),

@@ -228,7 +228,7 @@ class UploadJournal:
         self, key: str, *, at: float | None = None, requests: int = 1, kept_in: str | None = None
     ) -> JournalEntry:
         """Record that an upload is about to be created; returns when that is durable. With `at`, record that
-        up to `requests` uploads may have been created since that time. `kept_in`: see `UploadClaim.kept_in`."""
+        up to `requests` uploads may have been created since that time. `kept_in`: see `UploadClaim`."""
         now = time.time()
         until = None if at is None or requests == 1 else now
         claim = UploadClaim(
