@@ -344,7 +344,8 @@ class Writer:
             if not asked:
                 await self._require(base)
             return await self._with_attributes(base, *self._given)
-        if base is None and self._is_decided_by_absence and not asked:
+        is_new = self._pipeline.continued_at is not None  # the storage itself refuses to replace a file then
+        if base is None and self._is_decided_by_absence and not asked and not is_new:
             await self._require(None)
         self._stored = await self._pipeline.commit()
         return self._stored

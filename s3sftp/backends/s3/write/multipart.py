@@ -108,14 +108,19 @@ class MultipartUpload:
         self._has_sent = bool(parts)
         self._begun = begun
 
-    async def leave(self) -> None:
-        """Stop without an abort: what the store has belongs to the record that keeps it."""
-        self._closed = self.is_left = True
+    async def halt(self) -> None:
+        """Stop sending, and wait for what has begun. `abort` or `leave` must follow."""
+        self._closed = True
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        if self._creating is not None:
-            await asyncio.gather(self._creating, return_exceptions=True)
+        creations = (task for task in (self._creating, self._replacing) if task is not None)
+        await asyncio.gather(*creations, return_exceptions=True)
+
+    async def leave(self) -> None:
+        """Stop without an abort: what the store has belongs to the record that keeps it."""
+        self.is_left = True
+        await self.halt()
         if self._begun is not None:
             await self._begun.leave()
 
@@ -352,13 +357,7 @@ class MultipartUpload:
         return scopes
 
     async def _abort(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        if self._creating is None and self._begun is None:
-            return
-        creations = (task for task in (self._creating, self._replacing) if task is not None)
-        await asyncio.gather(*creations, return_exceptions=True)
+        await self.halt()
         for begun in self._all:
             await begun.abort()
 

@@ -352,6 +352,7 @@ class UploadOperations:
             await asyncio.shield(self._client.run_in_background(self._abort_held(upload, upload.hold)))
 
     async def _abort_held(self, upload: S3Upload, hold: RecordHold) -> None:
+        await upload.multipart.halt()  # so that no record is written from here on
         if await hold.may_abort():
             await upload.multipart.abort()
         else:
