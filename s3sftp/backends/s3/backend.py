@@ -22,7 +22,7 @@ from s3sftp.backends.contract import (
     WriteIntent,
     WrittenFile,
 )
-from s3sftp.backends.kept_uploads import KeepLimits, KeptUploads
+from s3sftp.backends.kept_uploads import KeepLimits
 from s3sftp.backends.s3.checksums.stored import stored_digest
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.credentials.user_scope import in_scope
@@ -240,7 +240,7 @@ class S3Backend(CompleteBackend):
     def small_objects(self) -> SmallObjects | None:
         return BucketObjects(self.client)
 
-    def kept_uploads(self, limits: KeepLimits) -> KeptUploads:
+    def kept_uploads(self, limits: KeepLimits) -> S3KeptUploads:
         """See `KeepsUploads`."""
         kept = S3KeptUploads(
             self.client, self._keys.key_of, self.journal, self._conditions, limits, self._metrics
