@@ -70,9 +70,12 @@ class KeptUploads(Protocol):
         """
 
     async def keep(self, upload: Upload, tail: bytes, session: Session) -> int | None:
-        """End an upload, of which no chunk is under way, and keep its chunks and the bytes that follow them.
+        """End an upload, and keep its chunks and the bytes that follow them. Chunks that are still under way
+        are given up, with all that follows them.
+
         Returns the size kept; None if the limits forbid it, or if there is nothing to keep: then the upload
-        is still to be aborted."""
+        is still to be aborted.
+        """
 
     async def discard(self, place: Place, session: Session, *, by_removal: bool) -> bool:
         """Remove the user's kept upload to a place, and return whether there was one. `by_removal`: also one

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from s3sftp.fs.mounts import Mounts
 from s3sftp.fs.open_storage import OpenStorage
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.transfer_record import FailureReason
+from s3sftp.fs.write import upload_pipeline
 from s3sftp.fs.write.upload_pipeline import WriteMode
 from testbed.s3_store import Store
 from tests.backends.s3.conftest import PART, options_for
@@ -84,6 +87,10 @@ async def _nothing_is_left(s3: S3) -> None:
     assert await s3.keys("tenant/.s3sftp/kept/") == []
 
 
+ON_BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
+
+
+@ON_BOTH
 @pytest.mark.parametrize("server", [0, 1])
 @pytest.mark.parametrize("mode", [PLAIN, APPEND, EXISTING], ids=["plain", "append", "without create"])
 async def test_stat_shows_what_is_safe_and_open_goes_on_there(
@@ -239,24 +246,67 @@ async def test_a_file_over_which_an_upload_was_lost_stays_as_it_was(session: New
     await _nothing_is_left(s3)
 
 
-async def test_a_second_stat_asks_no_more(session: NewSession, volumes: list[OpenStorage]) -> None:
-    files = session()
-    assert await _size(files) is None
-    backend = volumes[0].backend
+def _requests_of(volume: OpenStorage) -> list[str]:
+    """The requests that a server sends from now on."""
+    backend = volume.backend
     assert isinstance(backend, S3Backend)
     asked: list[str] = []
     request = backend.client.request
 
-    async def noted(api: str, **parameters: object) -> object:
+    async def noted(api: str, **parameters: Any) -> Any:
         asked.append(api)
-        return await request(api, **parameters)  # type: ignore[arg-type]
+        return await request(api, **parameters)
 
-    backend.client.request = noted  # type: ignore[method-assign,assignment]
+    backend.client.request = noted  # type: ignore[method-assign]
+    return asked
+
+
+async def test_an_open_after_a_stat_asks_no_more(session: NewSession, volumes: list[OpenStorage]) -> None:
+    files = session()
+    assert await _size(files) is None
+    asked = _requests_of(volumes[0])
     upload = await _write(files, b"small")
     await upload.close()
     assert asked == ["PutObject"], "STAT has just said that nothing is kept"
 
 
+async def test_an_upload_in_parts_costs_two_requests_more(
+    session: NewSession, volumes: list[OpenStorage]
+) -> None:
+    await (await _write(session(), DATA)).close()  # the store's conditions are probed once
+    files = session()
+    asked = _requests_of(volumes[0])
+    upload = await _write(files, DATA)
+    await upload.close()
+    most = {"GetObject": 1, "PutObject": 1, "DeleteObject": 1, "HeadObject": 1}
+    for api in ("CreateMultipartUpload", *("UploadPart",) * 3, "CompleteMultipartUpload"):
+        asked.remove(api)
+    assert {api: asked.count(api) for api in asked if asked.count(api) > most.get(api, 0)} == {}
+
+
+async def test_chunks_that_are_never_stored_do_not_hold_up_the_end(
+    session: NewSession, volumes: list[OpenStorage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = volumes[0].backend
+    assert isinstance(backend, S3Backend)
+    monkeypatch.setattr(upload_pipeline, "_KEEP_SECONDS", 0.05)
+    call = backend.client.call
+
+    async def held(api: str, **parameters: Any) -> Any:
+        if api == "UploadPart" and parameters["PartNumber"] == 2:
+            await asyncio.Event().wait()
+        return await call(api, **parameters)
+
+    upload = await session().open_writer(X, TRUNC)
+    await upload.write(0, DATA[: PART + 1])
+    await upload.sync()
+    monkeypatch.setattr(backend.client, "call", held)
+    await upload.write(PART + 1, DATA[PART + 1 :])
+    await upload.abort(FailureReason.CONNECTION_LOST)
+    assert await _size(session()) == PART
+
+
+@ON_BOTH
 async def test_any_way_of_losing_and_going_on_ends_in_the_same_file(session: NewSession, s3: S3) -> None:
     """Lines that are lost again and again, at offsets that nobody chose, on either server."""
     rng = random.Random(4)

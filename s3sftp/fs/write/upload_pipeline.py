@@ -5,6 +5,7 @@ It also fills gaps: with bytes of the base, kept inside the storage where possib
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from s3sftp.fs.write.chunk_sender import ChunkSender
 from s3sftp.fs.write.kept_place import KeptPlace
 from s3sftp.runtime.buffer_pool import BufferPool
 
+_KEEP_SECONDS = 20.0
+"""How long an upload without CLOSE waits for the chunks that are under way."""
 BeforeFinish = Callable[[str | None, int], Awaitable[None]]
 """Gets the mark that the stored file will carry (`Upload.mark`), and its size in bytes."""
 
@@ -291,7 +294,9 @@ class UploadPipeline:
         if kept is None or has_base or not (assembly.cut or assembly.front):
             return None
         with self.calling():
-            await self._sender.drain()
+            with suppress(TimeoutError):  # then what is stored by now is kept, up to the first gap
+                async with asyncio.timeout(_KEEP_SECONDS):
+                    await self._sender.drain()
             upload = await self.begin()
             tail = assembly.peek(assembly.cut, max(0, assembly.front - 1)) or b""
             size = await kept.keep(upload, tail)

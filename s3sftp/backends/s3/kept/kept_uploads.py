@@ -226,9 +226,11 @@ class S3KeptUploads:
             return None
         multipart = upload.multipart
         parts = contiguous(multipart.parts, self.client.options.min_part_bytes)
+        if len(parts) < multipart.reserved:  # some are not stored yet, and the tail is behind them
+            tail = b""
         stored = total_of(parts)
         size = stored + len(tail)
-        if size == 0 or len(parts) < multipart.reserved or await self._is_stored(upload.key):
+        if size == 0 or await self._is_stored(upload.key):
             return None
         if not await self._has_room(session.user, hold.name, size):
             self.count("refused")
