@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: closing sends RST."""
+
+
+async def _nothing() -> None:
+    return
 
 
 class CutLine:
@@ -22,7 +26,7 @@ class CutLine:
         self.is_down = False
         """Whether nobody gets through."""
         self._cut_at: int | None = None
-        self._then: Callable[[], None] = lambda: None
+        self._then: Callable[[], Awaitable[object]] = _nothing
         self._server: asyncio.Server | None = None
         self._lines: set[asyncio.Task[None]] = set()
 
@@ -38,11 +42,11 @@ class CutLine:
             task.cancel()
         await asyncio.gather(*self._lines, return_exceptions=True)
 
-    def cut_at(self, count: int | None, then: Callable[[], None] = lambda: None) -> None:
-        """Reset the line when the client has sent so many bytes, right after calling `then`. It is down until
+    def cut_at(self, count: int | None, then: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Reset the line when the client has sent so many bytes, after awaiting `then`. It is down until
         the next call."""
         self.is_down = False
-        self.sent, self._cut_at, self._then = 0, count, then
+        self.sent, self._cut_at, self._then = 0, count, then or _nothing
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.is_down:
@@ -72,7 +76,7 @@ class CutLine:
                     self.sent += len(data)
                     if self._cut_at is not None and self.sent >= self._cut_at:
                         self._cut_at, self.is_down = None, True
-                        self._then()
+                        await self._then()
                         for end in ends:
                             _reset(end)
                         return
