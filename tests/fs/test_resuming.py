@@ -87,10 +87,6 @@ async def _nothing_is_left(s3: S3) -> None:
     assert await s3.keys("tenant/.s3sftp/kept/") == []
 
 
-ON_BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
-
-
-@ON_BOTH
 @pytest.mark.parametrize("server", [0, 1])
 @pytest.mark.parametrize("mode", [PLAIN, APPEND, EXISTING], ids=["plain", "append", "without create"])
 async def test_stat_shows_what_is_safe_and_open_goes_on_there(
@@ -306,7 +302,6 @@ async def test_chunks_that_are_never_stored_do_not_hold_up_the_end(
     assert await _size(session()) == PART
 
 
-@ON_BOTH
 async def test_any_way_of_losing_and_going_on_ends_in_the_same_file(session: NewSession, s3: S3) -> None:
     """Lines that are lost again and again, at offsets that nobody chose, on either server."""
     rng = random.Random(4)
