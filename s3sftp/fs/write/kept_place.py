@@ -59,7 +59,7 @@ class KeptPlace:
 
 
 class AbsentPlaces:
-    """The places at which nothing is kept, as the storage has just answered. Pure."""
+    """The places at which nothing is kept, as the storage has just answered."""
 
     def __init__(self) -> None:
         self._until: OrderedDict[Place, float] = OrderedDict()
