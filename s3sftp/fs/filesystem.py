@@ -334,6 +334,7 @@ class FileSystem:
         """
         place = self._mounts.place(path, Right.DELETE)
         await self._refuse_slash(path)
+        await self._until_left(place)
         try:
             uploads, change = await self._remove_stored(path, place)
         except NotFound:
@@ -423,6 +424,7 @@ class FileSystem:
                     writers.stored_changed(from_place)
                     writers.stored_changed(to_place)
                 self._give_up(replaced)
+            await self._until_left(to_place)
             with suppress(StorageError):  # what is stored there hides it
                 await self._discard_kept(to_place)
             if renamed is not None and move.is_own:
