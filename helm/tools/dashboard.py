@@ -81,6 +81,11 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "cps",
         ((rate("s3sftp_transfers_total", "reason", ',result="failed"'), "{{reason}}"),),
     ),
+    (
+        "Uploads kept after a lost line",
+        "cps",
+        ((rate("s3sftp_kept_uploads_total", "outcome"), "{{outcome}}"),),
+    ),
     ("Expected files that did not arrive", "cps", ((rate("s3sftp_files_missing_total", "pod"), "{{pod}}"),)),
     ("Operations", "ops", ((rate("s3sftp_operations_total", "operation"), "{{operation}}"),)),
     (

@@ -29,6 +29,7 @@ _COMMANDS = (
     "test-login",
     "top",
     "totp-secret",
+    "uploads",
     "users",
 )
 _HIDDEN = ("template",)

@@ -50,6 +50,7 @@ from s3sftp.fs.quota import QuotaBackend
 from s3sftp.fs.read.reader import OPEN_BYTES, Reader
 from s3sftp.fs.rights import Right
 from s3sftp.fs.upload_rules import UploadRules, upload_rules
+from s3sftp.fs.write.kept_place import SessionKept
 from s3sftp.fs.write.upload_pipeline import WriteMode
 from s3sftp.fs.write.writer import Writer, set_stored_attributes
 from s3sftp.telemetry import Costs, charging, current_trace_context, get_logger
@@ -83,6 +84,7 @@ class FileSystem:
         self._backend, self._resources = shared.for_quotas(mounts.quotas)
         self._hashing = SessionHasher(shared.hashing, session)
         self._access = Access(mounts, self._backend, shared.writers, session)
+        self._kept = SessionKept(shared.kept, session)
         self._announced = AnnouncedChanges(shared.announcer, self._backend, session)
         self._emptied: OrderedDict[VirtualPath, None] = OrderedDict()
         """Directories from which this session has removed an entry, least recent first."""
@@ -93,7 +95,33 @@ class FileSystem:
 
         Raises NotFound: if there is none; NotADirectory: if a file's path ends in a slash.
         """
-        return await self._look(path, self._backend.recent_info)
+        try:
+            return await self._look(path, self._backend.recent_info)
+        except NotFound:
+            kept = await self._kept_info(path)
+            if kept is None:
+                raise
+            return kept
+
+    async def _kept_info(self, path: VirtualPath) -> FileInfo | None:
+        """The user's unfinished upload, where nothing is stored: what is safe of it."""
+        if not self.shared.kept or path.directory_only or not self._mounts.rules.at(path).sees:
+            return None
+        kept = self._kept.at(self._mounts.place_to_look_at(path))
+        found = None if kept is None else await kept.find()
+        return None if found is None else FileInfo.file(found.size, found.kept_at)
+
+    async def _until_left(self, place: Place) -> None:
+        """Wait until the user's upload to a place is kept, if its line was lost just now."""
+        if self.shared.kept:
+            upload = self.shared.writers.shown(self.session.user, place)
+            if upload is not None and upload.leaving:
+                await upload.over.wait()
+
+    async def _discard_kept(self, place: Place, *, by_removal: bool = False) -> bool:
+        """Discard the user's unfinished upload to a place; return whether there was one."""
+        kept = self._kept.at(place) if self.shared.kept else None
+        return kept is not None and await kept.discard(by_removal=by_removal)
 
     async def _stat_now(self, path: VirtualPath) -> FileInfo:
         """Like `stat`, but never from a cache: for paths that are about to be changed."""
@@ -111,6 +139,7 @@ class FileSystem:
         if not self._mounts.rules.at(path).sees:
             return await self._access.own_info(path)
         place = self._mounts.place_to_look_at(path)
+        await self._until_left(place)
         upload = self._latest_upload(place)
         if upload is not None and (info := await upload.stat()) is not None:
             return info
@@ -179,9 +208,22 @@ class FileSystem:
                     await self._committed(place)
                 place, path = await self._access.free_beside(path)
             await self._backend.refuse_file(place, self.session)
+            keeps = self.shared.kept and not rules.keeps_both and rules.rules.sees
+            kept = self._kept.at(place) if keeps else None
+            if kept is not None:
+                kept.continues = not mode.truncate and not mode.exclusive
+                await self._until_left(place)
             if not rules.keeps_both:
-                base = await self._base_for(place, rules)
-            writer = Writer(self._resources, place, rules.mode, self.session, base)
+                try:
+                    base = await self._base_for(place, rules)
+                except NotFound:
+                    may_create = Right.WRITE in rules.rules.rights
+                    if kept is None or not kept.continues or not may_create or await kept.find() is None:
+                        raise
+                    rules = replace(rules, mode=replace(rules.mode, create=True))
+            if kept is not None and not kept.continues:
+                await kept.discard()
+            writer = Writer(self._resources, place, rules.mode, self.session, base, kept)
             if new is not None:
                 writer.begin_with(*self.storable(new, place))
             await writer.begin()
@@ -292,8 +334,16 @@ class FileSystem:
         """
         place = self._mounts.place(path, Right.DELETE)
         await self._refuse_slash(path)
-        uploads, change = await self._remove_stored(path, place)
+        await self._until_left(place)
         try:
+            uploads, change = await self._remove_stored(path, place)
+        except NotFound:
+            if not await self._discard_kept(place, by_removal=True):
+                raise
+            return
+        try:
+            with suppress(StorageError):  # the next sweep removes it
+                await self._discard_kept(place, by_removal=True)
             self._give_up(uploads)
             self._note_emptied(path)
             await change.acknowledge()
@@ -374,6 +424,9 @@ class FileSystem:
                     writers.stored_changed(from_place)
                     writers.stored_changed(to_place)
                 self._give_up(replaced)
+            await self._until_left(to_place)
+            with suppress(StorageError):  # what is stored there hides it
+                await self._discard_kept(to_place)
             if renamed is not None and move.is_own:
                 info = await self._backend.file_info(to_place, self.session)
                 self._access.note_renamed(move.source, move.named, OwnFile(target, to_place, info))

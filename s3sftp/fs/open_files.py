@@ -43,6 +43,18 @@ from s3sftp.telemetry.metrics import Metrics
 _log = get_logger(__name__)
 _RECEIVED = RECEIVED_BYTES.row()
 _SENT = SENT_BYTES.row()
+_KEEPS = frozenset(
+    {
+        FailureReason.CLIENT_CLOSED,
+        FailureReason.CONNECTION_LOST,
+        FailureReason.SESSION_ENDED,
+        FailureReason.IDLE,
+        FailureReason.STALLED,
+        FailureReason.PROTOCOL_ERROR,
+        FailureReason.INTERNAL_ERROR,
+    }
+)
+"""Ends of a session, after which the parts of an upload may be kept. A CLOSE that failed is none."""
 FindFree = Callable[[VirtualPath], Awaitable[tuple[Place, VirtualPath]]]
 """Finds a place and path at which nothing is stored, beside a path that is taken."""
 
@@ -173,6 +185,8 @@ class OpenWriter(OpenUpload):
         self._lock = asyncio.Lock()
         self._size_at_close: int | None = None
         self._removed: NotFound | None = None
+        self.leaving = False
+        """Whether it ends without CLOSE, and what it has stored is being kept."""
         self._is_left = False
         """Whether its CLOSE left the stored file as it is, because there was nothing to store."""
         self._loses = False
@@ -535,7 +549,11 @@ class OpenWriter(OpenUpload):
             return
         try:
             with charging(self._transfer.costs), in_transfer():
-                await self._writer.abort()
+                if why in _KEEPS and self._removed is None and self.place == self._writer.place:
+                    self.leaving = True
+                    await self._writer.keep()
+                else:
+                    await self._writer.abort()
         finally:
             self._end("aborted", why=FailureReason.REMOVED if self._removed is not None else why)
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from s3sftp.backends import Backend, CompleteBackend
+from s3sftp.backends import Backend, CompleteBackend, Place
 from s3sftp.backends.complete import complete
-from s3sftp.backends.router import StorageRouter
+from s3sftp.backends.kept_uploads import KeepLimits, KeepsUploads, KeptUploads
+from s3sftp.backends.router import StorageRouter, backend_at
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.events import EventHub
 from s3sftp.events.announcements import SILENT, Announcer
@@ -21,6 +22,7 @@ from s3sftp.fs.open_files import OpenWriter
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.quota import PlacedQuota, QuotaBackend, QuotaCounters, QuotaLedger
 from s3sftp.fs.transfer_book import TransferBook
+from s3sftp.fs.write.kept_place import NOTHING_KEPT
 from s3sftp.fs.write.open_uploads import OpenUploads
 from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS, ChangedNames, UserCounts
 from s3sftp.fs.write.upload_pipeline import WriterResources
@@ -87,18 +89,41 @@ class OpenStorage:
         self.quotas = QuotaLedger(
             self.backend, recount_seconds=options.quota_recount.total_seconds(), counters=quotas
         )
+        self.kept = self._find_kept()
+        """What keeps uploads that end without CLOSE, by the name of the storage; empty with
+        `files.resume = 0`."""
         self.hashing = FileHasher(self.backend, options.max_check_files, options.check_file_timeout)
         self.ignored: Counter[str] = Counter()
         """How often clients wanted to set an attribute that the storage cannot keep, by its name."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
+    def _find_kept(self) -> Mapping[str, KeptUploads]:
+        options = self.options
+        if not options.resume:
+            return NOTHING_KEPT
+        limits = KeepLimits(
+            options.resume.total_seconds(),
+            options.resume_max_uploads_per_user,
+            options.resume_max_bytes_per_user,
+        )
+        backends = {name: backend_at(self.backend, Place((), name)) for name in self.storages}
+        return {
+            name: backend.kept_uploads(limits)
+            for name, backend in backends.items()
+            if isinstance(backend, KeepsUploads)
+        }
+
     async def start(self) -> None:
         await self.backend.start()
+        for kept in self.kept.values():
+            await kept.start()
 
     async def stop(self) -> None:
         """Wait for tasks that sessions have left behind, then stop the backend."""
         await self.wait_for_adopted()
         await self.quotas.stop()
+        for kept in self.kept.values():
+            await kept.stop()
         await self.backend.stop()
 
     def for_quotas(self, quotas: Sequence[PlacedQuota]) -> tuple[CompleteBackend, WriterResources]:

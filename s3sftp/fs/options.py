@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from s3sftp.config import DIVIDED, ByteSize, LocalPath, Options, PositiveDuration
+from s3sftp.config import DIVIDED, ByteSize, Duration, LocalPath, Options, PositiveDuration
 
 MIB = 1 << 20
 MIN_BUFFER_BYTES = 16 * MIB
@@ -56,5 +56,14 @@ class FileOptions(Options):
     """How old the count of what is stored in a prefix with a quota may become before the server lists the
     prefix again, at the next change there. Between counts the server adds and subtracts what its own users
     change."""
+    resume: Duration = timedelta(0)
+    """How long the parts of an upload that ends without CLOSE are kept, so that its user can go on where the
+    line was lost; zero: not at all. Nothing is published before CLOSE. Only S3 keeps uploads. Keep it below
+    the days of the bucket's lifecycle rule for unfinished uploads."""
+    resume_max_uploads_per_user: int = Field(20, ge=1)
+    """Maximum number of a user's uploads that are kept by `resume`. Further ones are aborted."""
+    resume_max_bytes_per_user: ByteSize = Field(100 * 1024 * MIB, ge=1 * MIB)
+    """Maximum bytes of a user's uploads that are kept by `resume`. An upload that would exceed it is
+    aborted."""
     max_uploads_per_user: int = Field(100, ge=1)
     """Maximum number of files that one user may have open for writing at once, over all sessions."""

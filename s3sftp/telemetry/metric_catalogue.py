@@ -316,6 +316,16 @@ SENT_BYTES = Instrument(
     "Bytes of file content that clients have read.",
     unit="bytes",
 )
+KEPT_UPLOADS = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.COUNTER,
+    "s3sftp_kept_uploads",
+    "Uploads that ended without CLOSE, by what became of their parts (`files.resume`). `kept`: they stay for"
+    " their user. `resumed`: the user goes on. `discarded`: the user began anew, or removed the name."
+    " `expired`: nobody came in time. `refused`: the user's limits left no room for them.",
+    ("outcome",),
+    tuple((outcome,) for outcome in ("kept", "resumed", "discarded", "expired", "refused")),
+)
 FILES_MISSING = Instrument(
     MetricGroup.TRANSFERS,
     InstrumentKind.COUNTER,

@@ -44,6 +44,8 @@ ARGUMENTS = {
     "sessions list": ["--url", NOBODY_LISTENS],
     "top": ["--url", NOBODY_LISTENS],
     "test-login": ["a", "--from", "192.0.2.1", "--key", "key.pub"],
+    "uploads abort": ["0123456789ab"],
+    "uploads show": ["0123456789ab"],
     "users show": ["a"],
 }
 """What a command needs to get as far as its own work, and to end soon. One that is not here gets nothing."""

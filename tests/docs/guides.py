@@ -32,6 +32,7 @@ GUIDES = (
     "hardening.md",
     "logins.md",
     "limits.md",
+    "resuming.md",
     "recipes.md",
     "release.md",
 )

@@ -52,6 +52,7 @@ PROMISED = {
     "received_bytes_total": "",
     "sent_bytes_total": "",
     "files_missing_total": "",
+    "kept_uploads_total": "outcome",
     "open_handles": "kind",
     "buffered_bytes": "",
     "buffer_limit_bytes": "",

@@ -22,9 +22,12 @@ from s3sftp.backends.contract import (
     WriteIntent,
     WrittenFile,
 )
+from s3sftp.backends.kept_uploads import KeepLimits
 from s3sftp.backends.s3.checksums.stored import stored_digest
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.credentials.user_scope import in_scope
+from s3sftp.backends.s3.kept.kept_sweeper import KeptSweeper
+from s3sftp.backends.s3.kept.kept_uploads import S3KeptUploads
 from s3sftp.backends.s3.keys import KeyMapping, reserved_prefix
 from s3sftp.backends.s3.metadata.cache import MetadataCache
 from s3sftp.backends.s3.metadata.created_names import CreatedNames
@@ -100,6 +103,7 @@ class S3Backend(CompleteBackend):
         )
         self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.client, self.journal)
+        self._metrics = metrics or Metrics()
         self._keys = KeyMapping(options.prefix, escape_backslash=options.backslash == "escape")
         self._made = CreatedNames(shared.made)
         self._cache = MetadataCache(
@@ -235,6 +239,15 @@ class S3Backend(CompleteBackend):
 
     def small_objects(self) -> SmallObjects | None:
         return BucketObjects(self.client)
+
+    def kept_uploads(self, limits: KeepLimits) -> S3KeptUploads:
+        """See `KeepsUploads`."""
+        kept = S3KeptUploads(
+            self.client, self._keys.key_of, self.journal, self._conditions, limits, self._metrics
+        )
+        kept.sweeper = KeptSweeper(kept)
+        self.janitor.spares(kept.keeps)
+        return kept
 
     async def written_file(self, place: Place) -> WrittenFile | None:
         """One HEAD for a file; one more and a LIST for anything else."""

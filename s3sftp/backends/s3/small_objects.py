@@ -1,4 +1,4 @@
-"""Small objects of the server's own, below the reserved prefix of a bucket: the outbox of events."""
+"""Objects of the server's own, below the reserved prefix of a bucket: the outbox of events, kept uploads."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any, Final
 
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.credentials.user_scope import in_scope
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.http.response_body import read_all, response_body
 from s3sftp.backends.s3.keys import reserved_prefix
-from s3sftp.backends.s3.metadata.objects import new_object, server_time
+from s3sftp.backends.s3.metadata.objects import new_object, server_time, version_of
 from s3sftp.backends.s3.retry_policy import RequestKind
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.delete_object import delete_object
 from s3sftp.backends.s3.write.put_object import put_object
 from s3sftp.backends.small_objects import ListedEntry, ListedPage
-from s3sftp.errors import NotFound, StorageFailure, describe_unexpected
+from s3sftp.errors import Changed, NotFound, StorageFailure, describe_unexpected
 
 _MAX_ENTRY_BYTES: Final = 256 << 10
 
@@ -31,10 +32,13 @@ class BucketObjects:
 
     is_durable = True
 
-    def __init__(self, client: S3Client) -> None:
+    def __init__(
+        self, client: S3Client, root: str | None = None, conditions: ConditionalSupport | None = None
+    ) -> None:
+        """`root`: the prefix of their keys; by default that of the outbox."""
         self._client = client
-        self._root = events_prefix(client.options.prefix)
-        self._conditions = ConditionalSupport(client)
+        self._root = events_prefix(client.options.prefix) if root is None else root
+        self._conditions = conditions or ConditionalSupport(client)
         self.description = f"s3://{client.options.bucket}/{self._root}"
 
     async def put(self, key: str, data: bytes, *, etag: str | None = None, is_new: bool = False) -> str:
@@ -50,11 +54,25 @@ class BucketObjects:
         fields = new_object(self._client.options, write_id, None)
         fields.pop("StorageClass", None)  # classes for rarely read data charge for 128 KiB and 30 days
         completed = await put_object(
-            self._client, key, data, write_id, fields, conditions, kind=RequestKind.METADATA
+            self._client,
+            key,
+            data,
+            write_id,
+            fields,
+            conditions,
+            kind=RequestKind.METADATA if len(data) <= _MAX_ENTRY_BYTES else RequestKind.DATA,
         )
         return completed.version or ""
 
     async def read(self, key: str) -> bytes | None:
+        found = await self.read_version(key)
+        return None if found is None else found[0]
+
+    async def read_version(self, key: str, most_bytes: int = _MAX_ENTRY_BYTES) -> tuple[bytes, str] | None:
+        """Return an object's content and its ETag; None if there is no such object.
+
+        Raises StorageFailure: if it has more than `most_bytes`.
+        """
         with in_scope(None):
             try:
                 answer = await self._client.call("GetObject", Key=self._root + key)
@@ -62,11 +80,33 @@ class BucketObjects:
                 return None
             stall = self._client.options.stall_timeout.total_seconds()
             try:
-                return await read_all(response_body(answer), _MAX_ENTRY_BYTES, stall)
+                data = await read_all(response_body(answer), most_bytes, stall)
             except Exception as failure:  # a body can break with many exceptions
                 raise StorageFailure(
                     detail=f"GetObject: {describe_unexpected(failure)} (key {key!r})"
                 ) from failure
+        return data, version_of(answer) or ""
+
+    async def erase(self, key: str, etag: str) -> bool:
+        """Remove an object if it still has this ETag; return whether it had. A store that ignores the
+        condition is asked for the ETag first."""
+        with in_scope(None):
+            await self._conditions.probe()
+            conditional = self._client.has_parameter("DeleteObject", "IfMatch")
+            if conditional and self._conditions.are_relied_on(Feature.CONDITIONAL_DELETES):
+                try:
+                    await delete_object(self._client, self._root + key, IfMatch=etag)
+                except (Changed, NotFound):
+                    return False
+                return True
+            try:
+                head = await self._client.call("HeadObject", Key=self._root + key)
+            except NotFound:
+                return False
+            if version_of(head) != etag:
+                return False
+            await delete_object(self._client, self._root + key)
+        return True
 
     async def delete(self, key: str) -> None:
         with in_scope(None):

@@ -220,6 +220,10 @@ class Assembly:
         """Move the cut to `stop`, because the storage keeps the bytes of the base up to there."""
         self.cut = stop
 
+    def continue_at(self, stop: int) -> None:
+        """Begin at `stop`, because the storage has the bytes up to there. Only before the first write."""
+        self.cut = self.length = stop
+
     def fill(self, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Fill the start of a gap with bytes of the base or with zeros. Never raises RewriteNeeded."""
         self._merge(offset, offset + len(data), data)

@@ -70,6 +70,10 @@ class ChunkSender:
             await asyncio.sleep(0)  # as in `_start`
         return self._upload
 
+    def leave(self) -> None:
+        """Consider the upload as ended, because the storage keeps it as it is."""
+        self.finished = True
+
     @property
     def chunk_bytes(self) -> int:
         """The size of the next chunk in bytes."""

@@ -5,22 +5,27 @@ It also fills gaps: with bytes of the base, kept inside the storage where possib
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from s3sftp.backends import CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends.kept_uploads import KeptFile
 from s3sftp.backends.spool import SpoolQuota
-from s3sftp.errors import AlreadyExists, InvalidRequest, Unsupported
+from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, StorageError, Unsupported
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.write.assembly import Assembly, RewriteNeeded
 from s3sftp.fs.write.base_file import BaseFile
 from s3sftp.fs.write.budget_share import SMALL_BYTES, BudgetShare
 from s3sftp.fs.write.chunk_sender import ChunkSender
+from s3sftp.fs.write.kept_place import KeptPlace
 from s3sftp.runtime.buffer_pool import BufferPool
 
+_KEEP_SECONDS = 20.0
+"""How long an upload without CLOSE waits for the chunks that are under way."""
 BeforeFinish = Callable[[str | None, int], Awaitable[None]]
 """Gets the mark that the stored file will carry (`Upload.mark`), and its size in bytes."""
 
@@ -56,7 +61,9 @@ class UploadPipeline:
         mode: WriteMode,
         session: Session,
         old: FileInfo | None,
+        kept: KeptPlace | None = None,
     ) -> None:
+        """`kept`: the user's kept upload to the place; None if uploads are not kept."""
         self.old = BaseFile(resources.backend, place, session, old)
         self.assembly = Assembly(
             resources.options.reorder_bytes,
@@ -77,6 +84,14 @@ class UploadPipeline:
         self._place = place
         self._mode = mode
         self._session = session
+        self._kept = kept
+        self._may_continue = kept is not None and kept.continues
+        """Whether a kept upload may be continued: the first WRITE decides."""
+        self.found: KeptFile | None = None
+        """The kept upload, as long as the client has neither continued nor replaced it."""
+        self._has_asked = False
+        self.continued_at: int | None = None
+        """The bytes that were stored when the upload was continued; None if it was not."""
         self._zeros = 0
         self._given_up: Exception | None = None
         self._calls = 0
@@ -158,12 +173,55 @@ class UploadPipeline:
         self.assembly.learn_base(found.size if found else 0)
         return True
 
+    async def find_kept(self) -> KeptFile | None:
+        """The kept upload that the client may continue, asked for once; None if a file is stored there."""
+        if self._may_continue and not self._has_asked and not self.assembly.touched:
+            await self.find_base()
+            if self._kept is not None and self.old.info is None:
+                self.found = await self._kept.find()
+            self._has_asked = True
+        return self.found
+
+    async def decide(self, offset: int | None) -> None:
+        """Continue the kept upload if the first WRITE is at its end; `offset` is None for one that appends.
+        A WRITE at the start of the file begins anew.
+
+        Raises Unsupported: if the WRITE is within a chunk that is stored; Changed: if another session has
+        continued the upload.
+        """
+        if self.assembly.touched or not self._may_continue:
+            return
+        found = await self.find_kept()
+        self._may_continue = False
+        if found is None or offset == 0 or self._kept is None:
+            return
+        intent = WriteIntent(exclusive=True, mtime=self.mtime, mode=self.mode)
+        upload = await self._sender.begin(intent)
+        self._kept.watch(upload)
+        start = await self._kept.adopt(upload, offset)
+        if start is None:
+            raise Changed("the unfinished upload is gone: send the file again")
+        self.found, self.continued_at = None, start.stored
+        self.before_send = None
+        self.assembly.continue_at(start.stored)
+        await self._put_in_order(memoryview(start.tail))
+
+    def refusal(self) -> str:
+        """Why a WRITE to bytes that were stored before the line was lost is refused."""
+        return (
+            f"the first {self.continued_at} bytes are stored since before the connection was lost: go on at"
+            " the size that STAT shows, or truncate the file and send it again"
+        )
+
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def begin(self) -> Upload:
         """Begin the backend's upload at the first call, and return it. Costs no request."""
         base = None if self._mode.truncate else self.old.info
-        return await self._sender.begin(WriteIntent(self._mode.exclusive, base, self.mtime, self.mode))
+        upload = await self._sender.begin(WriteIntent(self._mode.exclusive, base, self.mtime, self.mode))
+        if self._kept is not None:
+            self._kept.watch(upload)
+        return upload
 
     async def send_full_chunks(self, *, more_follows: bool = False) -> None:
         """Send all full chunks at the front, except a last one that may be the file's tail. `more_follows`:
@@ -209,10 +267,42 @@ class UploadPipeline:
             self._share.end()  # no more bytes follow, so others may use the reservation
             try:
                 finish = Finish(self.assembly.length, self.mtime, self.old.kept, self.mode)
-                return await self._finish(tail, finish)
+                info = await self._finish(tail, finish)
+                await self._drop_former()
+                return info
             finally:
                 self._share.sent(len(tail))
                 self._resources.buffer_pool.give_back(tail)
+
+    async def _drop_former(self) -> None:
+        """Discard what was kept, if the client has begun anew without truncation. A larger upload has taken
+        its place with its first part."""
+        kept = self._kept
+        if kept is not None and kept.continues and self.continued_at is None and not self.has_sent:
+            with suppress(StorageError):  # the stored file hides it, and its time will come
+                await kept.discard()
+
+    async def keep(self) -> int | None:
+        """End the upload and keep what the client has written without a gap, except the last byte, so that
+        no client takes the file for whole. Returns the size kept; None if nothing is, so that the upload is
+        to be aborted.
+
+        Raises the failure of a chunk; StorageError: if the storage fails.
+        """
+        assembly = self.assembly
+        kept, has_base = self._kept, self.old.info is not None or self.old.kept
+        if kept is None or has_base or not (assembly.cut or assembly.front):
+            return None
+        with self.calling():
+            with suppress(TimeoutError):  # then what is stored by now is kept, up to the first gap
+                async with asyncio.timeout(_KEEP_SECONDS):
+                    await self._sender.drain()
+            upload = await self.begin()
+            tail = assembly.peek(assembly.cut, max(0, assembly.front - 1)) or b""
+            size = await kept.keep(upload, tail)
+            if size is not None:
+                self._sender.leave()
+            return size
 
     async def _finish(self, tail: memoryview, finish: Finish) -> FileInfo:
         """Finish the write, if need be under another name. Sent chunks are bound to the first one."""
@@ -228,7 +318,7 @@ class UploadPipeline:
                 if place is None:
                     raise
             await self._sender.stop()
-            self._place = place
+            self._place, self._kept = place, None
             self._sender = self._new_sender()
             await self.begin()
 
@@ -294,7 +384,7 @@ class UploadPipeline:
         known = self.assembly.base_known and not self._mode.truncate and not self._mode.exclusive
         unknown = BaseFile(self._resources.backend, place, self._session, None)
         self.old = await self.old.moved(place) if known else unknown
-        self._place = place
+        self._place, self._kept = place, None
         self._sender = self._new_sender()
         return True
 

@@ -20,6 +20,7 @@ from s3sftp.backends.spool import SpoolFile
 from s3sftp.errors import InvalidRequest, StorageError, Unsupported
 from s3sftp.fs.write.assembly import RewriteNeeded
 from s3sftp.fs.write.base_file import read_bytes
+from s3sftp.fs.write.kept_place import KeptPlace
 from s3sftp.fs.write.upload_pipeline import BeforeFinish, UploadPipeline, WriteMode, WriterResources
 from s3sftp.telemetry import get_logger
 
@@ -61,8 +62,10 @@ class Writer:
         mode: WriteMode,
         session: Session,
         base: FileInfo | None,
+        kept: KeptPlace | None = None,
     ) -> None:
-        """`base` is the stored file if it is known; otherwise the storage is asked only if it matters."""
+        """`base` is the stored file if it is known; otherwise the storage is asked only if it matters.
+        `kept`: see `UploadPipeline`."""
         self.place = place
         """Where the file will be committed."""
         self.opened_at = time.time()
@@ -71,7 +74,7 @@ class Writer:
         self._resources = resources
         self.mode = mode
         self._session = session
-        self._pipeline = UploadPipeline(resources, place, mode, session, base)
+        self._pipeline = UploadPipeline(resources, place, mode, session, base, kept)
         self._assembly = self._pipeline.assembly
         self._clone: _Clone | None = None
         self._given = _NOTHING
@@ -99,8 +102,11 @@ class Writer:
 
     @property
     def size(self) -> int:
-        """The size of the file so far, in bytes."""
-        return self._clone.info.size if self._clone is not None else self._assembly.length
+        """The size of the file so far, in bytes. Before the first WRITE, a kept upload counts."""
+        if self._clone is not None:
+            return self._clone.info.size
+        found = None if self._assembly.touched else self._pipeline.found
+        return self._assembly.length if found is None else found.size
 
     def when_taken(self, ask: Callable[[], Awaitable[Place | None]]) -> None:
         """See `UploadPipeline.when_taken`. The writer continues at the place."""
@@ -228,6 +234,7 @@ class Writer:
         """The file as a CLOSE would store it now."""
         if not self._assembly.resized:
             await self._pipeline.find_base()
+            await self._pipeline.find_kept()
         return self._as_it_is(self.size)
 
     async def stat_snapshot(self, size: int | None) -> FileInfo:
@@ -254,6 +261,7 @@ class Writer:
             if self._clone is not None and size == self.size:
                 return
             await self._unclone()
+            await self._pipeline.decide(0 if size == 0 else None)
             try:
                 self._pipeline.resize(size)
             except RewriteNeeded as reason:
@@ -300,6 +308,19 @@ class Writer:
         self.place = place
         return True
 
+    async def keep(self) -> int | None:
+        """End the upload without a commit, and keep what was written for its user, if uploads are kept.
+        Otherwise abort it. Returns the size kept; None if it is aborted."""
+        failed, self._failure = self._failure, self._failure or InvalidRequest("the upload was aborted")
+        size = None
+        if failed is None and self._clone is None and not self._spooled:
+            try:
+                size = await self._pipeline.keep()
+            except Exception as error:  # the abort that follows is the safe end
+                _log.warning("upload.keep_failed", error=f"{type(error).__name__}: {error}")
+        await self._release()
+        return size
+
     async def abort(self) -> None:
         """Abort the upload and release everything. Later calls fail."""
         self._failure = self._failure or InvalidRequest("the upload was aborted")
@@ -314,11 +335,17 @@ class Writer:
             await self._replay()
         asked = self._may_keep_base and await self._pipeline.find_base()
         base = self._pipeline.old.info
+        if not self._assembly.touched and await self._pipeline.find_kept() is not None:
+            raise InvalidRequest(
+                "nothing was written, and an unfinished upload has this name: go on at the size that STAT"
+                " shows, or remove it"
+            )
         if base is not None and not self.mode.truncate and self._is_unchanged(base):
             if not asked:
                 await self._require(base)
             return await self._with_attributes(base, *self._given)
-        if base is None and self._is_decided_by_absence and not asked:
+        is_new = self._pipeline.continued_at is not None  # the storage itself refuses to replace a file then
+        if base is None and self._is_decided_by_absence and not asked and not is_new:
             await self._require(None)
         self._stored = await self._pipeline.commit()
         return self._stored
@@ -370,6 +397,7 @@ class Writer:
         starts_in_the_middle = offset > 0 and not self._assembly.touched
         if self.mode.append or starts_in_the_middle:
             await self._pipeline.find_base()
+            await self._pipeline.decide(None if self.mode.append else offset)
 
     async def _unclone(self) -> None:
         """Turn a copy of a whole file into an ordinary upload: read its bytes and write them."""
@@ -416,6 +444,8 @@ class Writer:
 
         Raises Unsupported: if `rewrite` is not `spool`.
         """
+        if self._pipeline.continued_at is not None:
+            raise Unsupported(self._pipeline.refusal())
         if self._resources.options.rewrite != "spool":
             raise Unsupported(f"cannot write there: {reason}")
         spool = await self._open_spool()

@@ -47,7 +47,7 @@ variable "versioning" {
 }
 
 variable "abort_unfinished_uploads_days" {
-  description = "Days after which an upload that nobody finished is aborted. s3sftp aborts its own; this is for what a crash leaves. Longer than the longest upload takes."
+  description = "Days after which an upload that nobody finished is aborted. s3sftp aborts its own; this is for what a crash leaves. Longer than the longest upload takes, and than files.resume of the server."
   type        = number
   default     = 7
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from s3sftp.backends.s3.client import S3Client
@@ -38,6 +39,12 @@ class Janitor:
         self._ages = ClaimAges()
         self._sweeping = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._is_kept: Callable[[UploadClaim], Awaitable[bool]] | None = None
+
+    def spares(self, is_kept: Callable[[UploadClaim], Awaitable[bool]]) -> None:
+        """Leave alone what `is_kept` says: uploads that a record keeps for their user, which also says when
+        they end. Raises StorageError: if it cannot say."""
+        self._is_kept = is_kept
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="s3-janitor")
@@ -90,7 +97,17 @@ class Janitor:
     async def _abort(self, entry: JournalEntry) -> int:
         """Abort an upload whose id is known; return how many are gone (0 or 1)."""
         upload_id = entry.claim.upload_id
-        if upload_id is None or not await abort_upload(self._client, entry.claim.key, upload_id):
+        if upload_id is None:
+            return 0
+        if entry.claim.kept_in is not None and self._is_kept is not None:
+            try:
+                if await self._is_kept(entry.claim):
+                    await self._done(entry)
+                    return 0
+            except StorageError as error:
+                _log.warning("kept.record_failed", key=entry.claim.key, error=str(error), detail=error.detail)
+                return 0
+        if not await abort_upload(self._client, entry.claim.key, upload_id):
             return 0
         await self._done(entry)
         return 1

@@ -51,6 +51,9 @@ class UploadClaim:
     """When the last of several requests was sent."""
     renewed_every: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)] | None = None
     """Seconds between signs of life of the instance that made the claim, if it has to give them."""
+    kept_in: str | None = None
+    """The name of the record that keeps the upload for its user (`kept/`). As long as that record names the
+    upload, the record alone says when it is aborted."""
 
     def fields(self) -> dict[str, object]:
         """The claim as it is written, without missing values."""
@@ -221,12 +224,16 @@ class UploadJournal:
             self._entries.clear()  # they are in the storage
             await self._storage.stop()
 
-    async def claim(self, key: str, *, at: float | None = None, requests: int = 1) -> JournalEntry:
+    async def claim(
+        self, key: str, *, at: float | None = None, requests: int = 1, kept_in: str | None = None
+    ) -> JournalEntry:
         """Record that an upload is about to be created; returns when that is durable. With `at`, record that
-        up to `requests` uploads may have been created since that time."""
+        up to `requests` uploads may have been created since that time. `kept_in`: see `UploadClaim`."""
         now = time.time()
         until = None if at is None or requests == 1 else now
-        claim = UploadClaim(self._endpoint, self._bucket, key, at or now, None, requests, until, self._every)
+        claim = UploadClaim(
+            self._endpoint, self._bucket, key, at or now, None, requests, until, self._every, kept_in
+        )
         record = None if self._storage is None else self._storage.record()
         entry = JournalEntry(claim, record, self._notice, self._ended)
         self._entries[entry] = False

@@ -16,11 +16,20 @@ _log = get_logger("s3sftp.s3")
 
 
 class JournaledUpload:
-    """One upload. Call `create` once; then call `mark_completed`, or `abort` it."""
+    """One upload. Call `create` or `adopt` once; then `mark_completed`, `leave` or `abort`."""
 
-    def __init__(self, client: S3Client, journal: UploadJournal, key: str, scope: ChecksumScope) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        journal: UploadJournal,
+        key: str,
+        scope: ChecksumScope,
+        kept_in: str | None = None,
+    ) -> None:
+        """`kept_in`: see `UploadClaim.kept_in`."""
         self._client = client
         self._journal = journal
+        self._kept_in = kept_in
         self._entry: JournalEntry | None = None
         self._completed = False
         self.key = key
@@ -37,7 +46,7 @@ class JournaledUpload:
 
         An attempt whose reply was lost may have created one too, so the journal counts each.
         """
-        self._entry = entry = await self._journal.claim(self.key)
+        self._entry = entry = await self._journal.claim(self.key, kept_in=self._kept_in)
         lost = 0
 
         async def count_lost() -> None:
@@ -63,6 +72,18 @@ class JournaledUpload:
         self.created_at = server_time(answer)
         self.takes_whole = answer.get("ChecksumType") == "FULL_OBJECT"
         await entry.named(answer["UploadId"])
+
+    async def adopt(self, upload_id: str, created_at: float | None, *, takes_whole: bool) -> None:
+        """Continue an upload that another process or session has created. Call it instead of `create`."""
+        self._entry = entry = await self._journal.claim(self.key, kept_in=self._kept_in)
+        self.upload_id, self.created_at, self.takes_whole = upload_id, created_at, takes_whole
+        await entry.named(upload_id)
+
+    async def leave(self) -> None:
+        """Leave the upload as it is, because its record keeps it or another session has adopted it."""
+        entry, self._entry = self._entry, None
+        if entry is not None:
+            await entry.done()
 
     def mark_completed(self) -> asyncio.Task[None] | None:
         """Mark the upload as completed; return the task that removes its claim from the journal."""

@@ -17,7 +17,7 @@ place; nothing is lost, because no bytes have been sent yet. See docs/decisions/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -74,6 +74,55 @@ class MultipartUpload:
         self._clearing: asyncio.Task[None] | None = None
         self._closed = False
         self.completed = False
+        self.is_left = False
+        """Whether its parts have been left to their record."""
+        self.kept_in: str | None = None
+        """See `UploadClaim.kept_in`. Set before the first part."""
+        self.when_created: Callable[[JournaledUpload], Awaitable[None]] | None = None
+        """Awaited before the first part is sent. Never fails."""
+
+    @property
+    def begun(self) -> JournaledUpload | None:
+        """The upload in the store; None before the first part."""
+        return self._begun
+
+    @property
+    def parts(self) -> list[UploadedPart]:
+        """The parts that the store has, in order."""
+        return [self._parts[number] for number in sorted(self._parts)]
+
+    async def adopt(
+        self,
+        scope: ChecksumScope,
+        upload_id: str,
+        created_at: float | None,
+        parts: Sequence[UploadedPart],
+        *,
+        takes_whole: bool,
+    ) -> None:
+        """Continue an upload that was created before, after its first parts."""
+        begun = self._begin(scope)
+        await begun.adopt(upload_id, created_at, takes_whole=takes_whole)
+        self._parts = {part.number: part for part in parts}
+        self._reserved = len(parts)
+        self._has_sent = bool(parts)
+        self._begun = begun
+
+    async def halt(self) -> None:
+        """Stop sending, and wait for what has begun. `abort` or `leave` must follow."""
+        self._closed = True
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        creations = (task for task in (self._creating, self._replacing) if task is not None)
+        await asyncio.gather(*creations, return_exceptions=True)
+
+    async def leave(self) -> None:
+        """Stop without an abort: what the store has belongs to the record that keeps it."""
+        self.is_left = True
+        await self.halt()
+        if self._begun is not None:
+            await self._begun.leave()
 
     @property
     def reserved(self) -> int:
@@ -112,8 +161,7 @@ class MultipartUpload:
         """Complete the upload. Returns as soon as the store has confirmed it, without waiting for the journal
         (`journal_cleared`). Raises like `complete_write`."""
         begun = await self._created()
-        parts = [self._parts[number] for number in sorted(self._parts)]
-        completed = await complete_parts(self._client, begun, parts, ours, **conditions)
+        completed = await complete_parts(self._client, begun, self.parts, ours, **conditions)
         self._closed = self.completed = True
         self._clearing = begun.mark_completed()
         # S3 dates the object by its creation, not its completion
@@ -257,6 +305,8 @@ class MultipartUpload:
     # ── creation and end ────────────────────────────────────────────────────────────────────────────
 
     async def _created(self) -> JournaledUpload:
+        if self._creating is None and self._begun is not None:
+            return self._begun  # it was adopted
         if self._creating is None:
             self._creating = self._client.run_in_background(self._create())
         await asyncio.shield(self._creating)
@@ -283,12 +333,14 @@ class MultipartUpload:
             if refused is not None:
                 lacking = Feature.WHOLE_CHECKSUMS if scope is ChecksumScope.PARTS else Feature.CHECKSUMS
                 self._client.features.lacks(lacking, refused.detail)
+            if self.when_created is not None:
+                await self.when_created(begun)
             return
         if refused is not None:
             raise refused
 
     def _begin(self, scope: ChecksumScope) -> JournaledUpload:
-        begun = JournaledUpload(self._client, self._journal, self._key, scope)
+        begun = JournaledUpload(self._client, self._journal, self._key, scope, self.kept_in)
         self._all.append(begun)
         return begun
 
@@ -305,13 +357,7 @@ class MultipartUpload:
         return scopes
 
     async def _abort(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        if self._creating is None:
-            return
-        creations = (task for task in (self._creating, self._replacing) if task is not None)
-        await asyncio.gather(*creations, return_exceptions=True)
+        await self.halt()
         for begun in self._all:
             await begun.abort()
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
+from typing import Protocol
 
 from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
-from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.client import Answer, S3Client
 from s3sftp.backends.s3.errors import has_status, is_condition_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.metadata.cache import MetadataCache
@@ -45,8 +47,21 @@ from s3sftp.errors import (
 from s3sftp.runtime.concurrency import for_each
 
 
+class RecordHold(Protocol):
+    """An upload's hold on the record that keeps its parts if it ends without CLOSE (`kept/`)."""
+
+    async def completed(self) -> None:
+        """The object is visible."""
+
+    async def may_abort(self) -> bool:
+        """Give the record up; return whether the parts may be aborted."""
+
+
 class S3Upload(Upload):
     """A file that is being written to the bucket."""
+
+    hold: RecordHold | None = None
+    """None: the upload is aborted if it ends without CLOSE."""
 
     def __init__(
         self,
@@ -231,7 +246,7 @@ class UploadOperations:
             in_parts = upload.multipart.reserved > 0
             await self._conditions.prepare_write(upload.key, conditions, in_parts=in_parts)
             if in_parts:
-                completed = await upload.multipart.complete(written_by(upload.write_id), **conditions)
+                completed = await upload.multipart.complete(_visible(upload, finish.size), **conditions)
             else:
                 upload.mtime = self._time_of(upload, finish)
                 upload.mode = upload.mode if finish.mode is None else finish.mode
@@ -244,6 +259,8 @@ class UploadOperations:
             # without a time in its metadata, it has that of the upload, which only the store knows
             change.left(info, written_head(upload.fields(), info), time_unknown=upload.mtime is None)
         await upload.multipart.journal_cleared()
+        if upload.hold is not None:
+            await asyncio.shield(self._client.run_in_background(upload.hold.completed()))
         return info
 
     def _time_of(self, upload: S3Upload, finish: Finish) -> float | None:
@@ -298,9 +315,20 @@ class UploadOperations:
         return await put_object(self._client, key, b"", write_id, fields, conditions)
 
     async def abort(self, upload: S3Upload) -> None:
-        """Abort the upload unless it is completed."""
-        if upload.stored is None:
+        """Abort the upload unless it is completed, kept, or continued by another session."""
+        if upload.stored is not None or upload.multipart.is_left:
+            return
+        if upload.hold is None:
             await upload.multipart.abort()
+        else:
+            await asyncio.shield(self._client.run_in_background(self._abort_held(upload, upload.hold)))
+
+    async def _abort_held(self, upload: S3Upload, hold: RecordHold) -> None:
+        await upload.multipart.halt()  # so that no record is written from here on
+        if await hold.may_abort():
+            await upload.multipart.abort()
+        else:
+            await upload.multipart.leave()
 
     def _check_base(self, upload: S3Upload, session: Session) -> None:
         """Raise Changed if the session has since seen or stored another version than the base. Some stores
@@ -318,3 +346,12 @@ class UploadOperations:
             raise StorageFailure("upload is incomplete", detail=f"{size} bytes instead of {finish.size}")
         if size > MAX_OBJECT_BYTES:
             raise InvalidRequest("file too large")
+
+
+def _visible(upload: S3Upload, size: int) -> Callable[[Answer], bool]:
+    """Tells from a HEAD whether this upload created the object. One that may have been continued elsewhere
+    shares its id with that one, and differs in size."""
+    is_ours = written_by(upload.write_id)
+    if upload.hold is None:
+        return is_ours
+    return lambda head: is_ours(head) and head.get("ContentLength") == size

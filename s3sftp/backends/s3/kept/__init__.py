@@ -1,0 +1,6 @@
+"""Keeps uploads that end without CLOSE, so that their user can continue them: docs/decisions/0056.
+
+records (pure)    what the bucket says of a kept upload, and what its parts are worth
+kept_uploads      keeps, finds, adopts and discards
+kept_sweeper      removes what is too old
+"""

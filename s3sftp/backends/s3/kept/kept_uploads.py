@@ -1,0 +1,527 @@
+"""Keeps, finds and continues uploads that ended without CLOSE.
+
+Who owns an upload is what its record says, and each change of the record is conditional on the version that
+was read: of several who want to continue an upload, one succeeds, and the one that had it before notices at
+its next change. Two writers who do not know of each other cannot mix their bytes: CompleteMultipartUpload
+names the ETag of each part.
+
+    first part     PUT record, `sending`       so that the parts are found even if this process is killed
+    lost line      PUT tail, PUT record        `kept`
+    STAT           GET record, ListParts       what the store has decides, not what the record remembers
+    go on          PUT record, `sending`       another owner
+    CLOSE          DELETE record
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from s3sftp.backends.contract import Place, Session, Upload
+from s3sftp.backends.kept_uploads import AdoptedBytes, KeepLimits, KeptFile
+from s3sftp.backends.s3.checksums.digest import ChecksumScope
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.credentials.user_scope import in_scope
+from s3sftp.backends.s3.errors import has_code, has_status
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.kept.records import (
+    SUFFIX,
+    KeptRecord,
+    contiguous,
+    folder_of,
+    has_tail_after,
+    kept_prefix,
+    name_of_record,
+    name_of_tail,
+    parse_record,
+    part_of_listing,
+    proven_parts,
+    scope_name,
+    total_of,
+    with_parts,
+)
+from s3sftp.backends.s3.recovery.upload_journal import UploadClaim, UploadJournal
+from s3sftp.backends.s3.small_objects import BucketObjects
+from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
+from s3sftp.backends.s3.write.journaled_upload import JournaledUpload, abort_upload
+from s3sftp.backends.s3.write.part_sizes import MAX_PART_BYTES, UploadedPart
+from s3sftp.backends.s3.write.uploads import S3Upload
+from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError, StorageFailure, Unsupported
+from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.metric_catalogue import KEPT_UPLOADS
+from s3sftp.telemetry.metrics import Metrics
+
+_log = get_logger("s3sftp.s3")
+_MAX_RECORD_BYTES: Final = 256 << 10
+_TRIES: Final = 3
+RENEWALS: Final = 4
+"""How often a running upload renews its record within the time limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRecord:
+    """A record as it was read."""
+
+    name: str
+    record: KeptRecord
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStart:
+    """The start of a file, as the store has it."""
+
+    parts: list[UploadedPart]
+    stored: int
+    """Their bytes."""
+    tail_bytes: int
+    """The bytes of the tail that follow them; 0 if none do."""
+
+    @property
+    def size(self) -> int:
+        return self.stored + self.tail_bytes
+
+    def up_to(self, offset: int | None) -> StoredStart:
+        """What is left of it for a client that goes on at an offset: everything, unless the offset is before
+        the end of a part. Raises Unsupported: if it is within one."""
+        if offset is None or offset >= self.stored:
+            return self
+        for count in range(len(self.parts)):
+            if total_of(self.parts[:count]) == offset:
+                return StoredStart(self.parts[:count], offset, 0)
+        raise Unsupported(
+            f"{self.size} bytes are stored since before the connection was lost: go on there, or truncate the"
+            " file and send it again"
+        )
+
+
+class BackgroundSweep(Protocol):
+    """Removes what is too old, from time to time."""
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class UploadHold:
+    """A running upload's hold on its record."""
+
+    def __init__(self, kept: S3KeptUploads, name: str, user: str, upload: S3Upload) -> None:
+        self._kept = kept
+        self.name = name
+        self.upload = upload
+        self.etag: str | None = None
+        """Of the record that this upload owns; None if it owns none."""
+        self.is_lost = False
+        """Whether it owned a record that another session has taken."""
+        self.lock = asyncio.Lock()
+        """Held while the record is changed."""
+        now = time.time()
+        self.record = KeptRecord(
+            user, upload.key, uuid.uuid4().hex, upload.write_id, "sending", now, now, mtime=upload.mtime
+        )
+
+    async def created(self, begun: JournaledUpload) -> None:
+        """Write the record, because the first part is about to be sent. If that fails, a crash loses the
+        parts, and nothing else."""
+        record = replace(
+            self.record,
+            upload_id=begun.upload_id,
+            scope=scope_name(begun.scope),
+            takes_whole=begun.takes_whole,
+            created_at=begun.created_at,
+            mtime=self.upload.mtime,
+            mode=self.upload.mode,
+            written_at=time.time(),
+        )
+        try:
+            await self._kept.write(self, record)
+        except StorageError as error:
+            _log.warning("kept.record_failed", key=record.key, error=str(error), detail=error.detail)
+
+    async def completed(self) -> None:
+        """Remove the record, because the object is visible."""
+        with suppress(StorageError):  # it names an upload that is gone, so nobody can continue it
+            await self._kept.release(self)
+
+    async def may_abort(self) -> bool:
+        """Give the record up before an abort. Returns whether the upload's parts are still its own: not if
+        another session has continued it meanwhile, or if that cannot be known now."""
+        if self.etag is None and not self.is_lost:
+            return True
+        upload_id = self.record.upload_id
+        try:
+            if await self._kept.release(self):
+                return True
+            found = await self._kept.read(self.name)
+        except StorageError:
+            return False
+        return found is None or upload_id is None or found.record.upload_id != upload_id
+
+
+class S3KeptUploads:
+    """The kept uploads of one bucket."""
+
+    def __init__(
+        self,
+        client: S3Client,
+        key_of: Callable[[Place], str],
+        journal: UploadJournal,
+        conditions: ConditionalSupport,
+        limits: KeepLimits,
+        metrics: Metrics,
+    ) -> None:
+        self.client = client
+        self.limits = limits
+        self.objects = BucketObjects(client, kept_prefix(client.options.prefix), conditions)
+        self._key_of = key_of
+        self._journal = journal
+        self._metrics = metrics
+        self._held: dict[str, UploadHold] = {}
+        """The running uploads that own their record, by its name."""
+        self._task: asyncio.Task[None] | None = None
+        self.sweeper: BackgroundSweep | None = None
+        """Starts and stops with it."""
+
+    async def start(self) -> None:
+        if self.sweeper is not None:
+            self.sweeper.start()
+        self._task = asyncio.create_task(self._renew(), name="s3-kept-renewal")
+
+    async def stop(self) -> None:
+        if self.sweeper is not None:
+            await self.sweeper.stop()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def count(self, outcome: str) -> None:
+        """Count what has become of a kept upload."""
+        self._metrics.add(KEPT_UPLOADS.row(outcome))
+
+    def is_held(self, name: str) -> bool:
+        """Whether an upload of this process owns the record."""
+        return name in self._held
+
+    # ── for running uploads ─────────────────────────────────────────────────────────────────────────
+
+    def watch(self, upload: Upload, session: Session) -> None:
+        if not isinstance(upload, S3Upload) or upload.hold is not None or upload.intent.base is not None:
+            return
+        hold = UploadHold(self, name_of_record(session.user, upload.key), session.user, upload)
+        upload.hold = hold
+        upload.multipart.kept_in = hold.name
+        upload.multipart.when_created = hold.created
+
+    async def keep(self, upload: Upload, tail: bytes, session: Session) -> int | None:
+        hold = upload.hold if isinstance(upload, S3Upload) else None
+        if not isinstance(upload, S3Upload) or not isinstance(hold, UploadHold):
+            return None
+        multipart = upload.multipart
+        parts = contiguous(multipart.parts, self.client.options.min_part_bytes)
+        if len(parts) < multipart.reserved:  # some are not stored yet, and the tail is behind them
+            tail = b""
+        stored = total_of(parts)
+        size = stored + len(tail)
+        if size == 0 or await self._is_stored(upload.key):
+            return None
+        if not await self._has_room(session.user, hold.name, size):
+            self.count("refused")
+            _log.warning("upload.not_kept", key=upload.key, bytes=size, user=session.user)
+            return None
+        record = with_parts(
+            replace(hold.record, state="kept", mtime=upload.mtime, mode=upload.mode, written_at=time.time()),
+            parts,
+        )
+        former = hold.record.tail
+        record = await self._with_tail(hold.name, record, stored, tail)
+        try:
+            await self.write(hold, record)
+        except BaseException:
+            await self._delete(record.tail)
+            raise
+        self._end(hold)
+        await self._delete(former)
+        await multipart.leave()
+        self.count("kept")
+        _log.info("upload.kept", key=upload.key, bytes=size, user=session.user)
+        return size
+
+    async def adopt(self, upload: Upload, session: Session, offset: int | None) -> AdoptedBytes | None:
+        hold = upload.hold if isinstance(upload, S3Upload) else None
+        if not isinstance(upload, S3Upload) or not isinstance(hold, UploadHold):
+            return None
+        found = await self.read(hold.name)
+        if found is None or not _is_of(found.record, session.user, upload.key):
+            return None
+        if hold.name in self._held:
+            raise Changed("another session of yours is writing this file")
+        start = await self.start_of(found.record)
+        if start is None:
+            return None
+        start = start.up_to(offset)
+        tail = await self._tail_of(found.record) if start.tail_bytes else b""
+        record = with_parts(
+            replace(found.record, owner=uuid.uuid4().hex, state="sending", written_at=time.time()),
+            start.parts,
+        )
+        hold.etag = found.etag
+        try:
+            await self.write(hold, record)
+        except BaseException:
+            hold.etag = None
+            raise
+        upload.write_id = upload.mark = record.write_id
+        upload.mtime, upload.mode = record.mtime, record.mode
+        if record.upload_id is not None:
+            await upload.multipart.adopt(
+                ChecksumScope[record.scope],
+                record.upload_id,
+                record.created_at,
+                start.parts,
+                takes_whole=record.takes_whole,
+            )
+        upload.plan()
+        self.count("resumed")
+        _log.info("upload.resumed", key=upload.key, bytes=start.size, user=session.user)
+        return AdoptedBytes(start.stored, tail)
+
+    async def write(self, hold: UploadHold, record: KeptRecord) -> None:
+        """Write the record of an upload, in place of any other of its name unless the upload owns one.
+
+        Raises Changed: if it owned one, and another session has taken it.
+        """
+        async with hold.lock:
+            await self._write(hold, record)
+
+    async def _write(self, hold: UploadHold, record: KeptRecord) -> None:
+        if hold.is_lost:
+            raise Changed("another session has continued this upload")
+        data, replaced = record.encoded(), None
+        for attempt in range(1, _TRIES + 1):
+            known = hold.etag or (replaced.etag if replaced is not None else None)
+            try:
+                etag = await self.objects.put(hold.name, data, etag=known, is_new=known is None)
+                break
+            except (AlreadyExists, Changed, NotFound):
+                if hold.etag is not None:
+                    self._end(hold)
+                    hold.is_lost = True
+                    raise Changed("another session has continued this upload") from None
+                if attempt == _TRIES:
+                    raise
+                replaced = await self.read(hold.name)
+        hold.record, hold.etag = record, etag
+        self._held[hold.name] = hold
+        if replaced is not None:
+            await self._dispose(replaced.record, aborts=replaced.record.state == "kept")
+
+    async def release(self, hold: UploadHold) -> bool:
+        """Remove the record of an upload and its tail, and return whether the upload still owned it."""
+        async with hold.lock:
+            etag = hold.etag
+            if etag is None:
+                return False
+            self._end(hold)
+            if not await self.objects.erase(hold.name, etag):
+                hold.is_lost = True
+                return False
+        await self._delete(hold.record.tail)
+        return True
+
+    def _end(self, hold: UploadHold) -> None:
+        hold.etag = None
+        if self._held.get(hold.name) is hold:
+            del self._held[hold.name]
+
+    async def _renew(self) -> None:
+        """Write the records of running uploads again, so that they do not look too old."""
+        while True:
+            await asyncio.sleep(self.limits.seconds / RENEWALS)
+            for hold in list(self._held.values()):
+                with suppress(StorageError):  # a record that is not renewed ends at its time
+                    await self._renew_record(hold)
+
+    async def _renew_record(self, hold: UploadHold) -> None:
+        async with hold.lock:
+            if self._held.get(hold.name) is hold:
+                await self._write(hold, replace(hold.record, written_at=time.time()))
+
+    # ── for those who ask ───────────────────────────────────────────────────────────────────────────
+
+    async def find(self, place: Place, session: Session) -> KeptFile | None:
+        key = self._key_of(place)
+        name = name_of_record(session.user, key)
+        if name in self._held:
+            return None
+        found = await self.read(name)
+        if found is None or not _is_of(found.record, session.user, key):
+            return None
+        start = await self.start_of(found.record)
+        return None if start is None else KeptFile(start.size, found.record.written_at)
+
+    async def discard(self, place: Place, session: Session, *, by_removal: bool) -> bool:
+        key = self._key_of(place)
+        name = name_of_record(session.user, key)
+        if name in self._held:
+            return False
+        found = await self.read(name)
+        if found is None or not _is_of(found.record, session.user, key):
+            return False
+        return await self.remove(found, aborts=by_removal or found.record.state == "kept")
+
+    async def remove(self, found: FoundRecord, *, aborts: bool = True, outcome: str = "discarded") -> bool:
+        """Remove a record that has not changed since it was read, and with `aborts` its parts."""
+        if not await self.objects.erase(found.name, found.etag):
+            return False
+        await self._dispose(found.record, aborts=aborts)
+        self.count(outcome)
+        return True
+
+    async def read(self, name: str) -> FoundRecord | None:
+        """Read a record. None if there is none, or nothing that can be used."""
+        found = await self.objects.read_version(name, _MAX_RECORD_BYTES)
+        if found is None:
+            return None
+        try:
+            record = parse_record(found[0])
+        except ValueError as problem:
+            _log.warning("kept.record_unreadable", file=name, error=str(problem))
+            return None
+        return FoundRecord(name, record, found[1])
+
+    async def start_of(self, record: KeptRecord) -> StoredStart | None:
+        """What the store has of an upload. None if nothing can be continued: it is gone, or not what the
+        record describes."""
+        parts: list[UploadedPart] = []
+        if record.upload_id is not None:
+            listed = await self._parts_of(record.key, record.upload_id)
+            if listed is None:
+                return None
+            proven = proven_parts(record, contiguous(listed, self.client.options.min_part_bytes))
+            if proven is None:
+                _log.warning("kept.parts_differ", key=record.key, upload_id=record.upload_id)
+                return None
+            parts = proven
+            if not self.client.features.has(Feature.UNEQUAL_PARTS) and any(
+                part.size != self.client.options.part_bytes for part in parts
+            ):
+                return None
+        stored = total_of(parts)
+        start = StoredStart(parts, stored, record.tail_bytes if has_tail_after(record, stored) else 0)
+        return start if start.size else None
+
+    async def keeps(self, claim: UploadClaim) -> bool:
+        """Whether the record of an upload whose server is gone keeps it. The record takes it over: from now
+        on nobody sends parts of it."""
+        found = await self.read(claim.kept_in) if claim.kept_in is not None else None
+        if found is None or found.record.upload_id != claim.upload_id:
+            return False
+        if found.record.state == "sending" and found.name not in self._held:
+            with suppress(Changed, AlreadyExists, NotFound):  # another session has continued it just now
+                await self.objects.put(
+                    found.name, replace(found.record, state="kept").encoded(), etag=found.etag
+                )
+        return True
+
+    # ── within ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _parts_of(self, key: str, upload_id: str) -> list[UploadedPart] | None:
+        """List all parts of an upload; None if it is gone."""
+        found: list[UploadedPart] = []
+        after: dict[str, Any] = {}
+        with in_scope(None):
+            while True:
+                try:
+                    answer = await self.client.call("ListParts", Key=key, UploadId=upload_id, **after)
+                except StorageError as error:
+                    if has_code(error, "NoSuchUpload") or has_status(error, 404):
+                        return None
+                    raise
+                found += [part_of_listing(line) for line in answer.get("Parts", ())]
+                following = answer.get("NextPartNumberMarker")
+                if not answer.get("IsTruncated"):
+                    return found
+                if following is None or following == after.get("PartNumberMarker"):
+                    raise StorageFailure("storage repeats its listing", detail=f"of parts of {key!r}")
+                after = {"PartNumberMarker": int(following)}
+
+    async def _is_stored(self, key: str) -> bool:
+        """Whether a file has the name, so that STAT would never show what is kept."""
+        with in_scope(None):
+            try:
+                await self.client.call("HeadObject", Key=key)
+            except NotFound:
+                return False
+        return True
+
+    async def _has_room(self, user: str, name: str, size: int) -> bool:
+        """Whether the user's limits allow another kept upload of this size."""
+        others = [each for each in await self.names_of(folder_of(user)) if each != name]
+        if len(others) >= self.limits.uploads or size > self.limits.bytes:
+            return False
+        for other in others:
+            found = await self.read(other)
+            start = None if found is None else await self.start_of(found.record)
+            size += 0 if start is None else start.size
+        return size <= self.limits.bytes
+
+    async def names_of(self, prefix: str = "") -> list[str]:
+        """The names of all records, or of those of one user's folder."""
+        names: list[str] = []
+        after = None
+        while True:
+            page = await self.objects.page(prefix, after=after)
+            names += [entry.key for entry in page.entries if entry.key.endswith(SUFFIX)]
+            after = page.next
+            if after is None:
+                return names
+
+    async def _with_tail(self, name: str, record: KeptRecord, at: int, tail: bytes) -> KeptRecord:
+        """Store the tail; return the record that describes it."""
+        if not tail:
+            return replace(record, tail=None, tail_at=at, tail_bytes=0, tail_sha256="")
+        stored_as = name_of_tail(name, uuid.uuid4().hex)
+        await self.objects.put(stored_as, tail)
+        digest = (await asyncio.to_thread(hashlib.sha256, tail)).hexdigest()
+        return replace(record, tail=stored_as, tail_at=at, tail_bytes=len(tail), tail_sha256=digest)
+
+    async def _tail_of(self, record: KeptRecord) -> bytes:
+        """Read the tail. Raises StorageFailure: if it is not what was stored."""
+        found = await self.objects.read_version(record.tail or "", MAX_PART_BYTES)
+        tail = b"" if found is None else found[0]
+        digest = (await asyncio.to_thread(hashlib.sha256, tail)).hexdigest()
+        if digest != record.tail_sha256:
+            raise StorageFailure(
+                "the end of the unfinished upload is damaged: send the file again from its start",
+                detail=f"tail {record.tail!r} of {record.key!r}",
+            )
+        return tail
+
+    async def _dispose(self, record: KeptRecord, *, aborts: bool) -> None:
+        """Remove what a record that is gone has named."""
+        await self._delete(record.tail)
+        if aborts and record.upload_id is not None:
+            with in_scope(None):
+                if not await abort_upload(self.client, record.key, record.upload_id):
+                    entry = await self._journal.claim(record.key)
+                    await entry.named(record.upload_id)
+                    self._journal.abandon(entry)
+
+    async def _delete(self, name: str | None) -> None:
+        """Delete a tail. One that stays is removed with the next sweep."""
+        if name is not None:
+            with suppress(StorageError):
+                await self.objects.delete(name)
+
+
+def _is_of(record: KeptRecord, user: str, key: str) -> bool:
+    """Whether a record really is that of a user's upload to a key."""
+    return record.user == user and record.key == key

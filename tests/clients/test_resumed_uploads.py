@@ -1,0 +1,225 @@
+"""Real clients lose their line in the middle of an upload, and go on where it was cut (`files.resume`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from testbed.s3_store import Store
+from tests.support.client_workspace import ClientWorkspace, content
+from tests.support.clients import Clients
+from tests.support.cut_line import CutLine
+from tests.support.s3_client import S3
+from tests.support.server import PART_BYTES, USER, Server
+
+SIZE = 40_000_000
+HALF = SIZE // 2
+WHOLE = content(SIZE)
+OPTIONS = {"files": {"resume": "1h"}, "s3": {"part_bytes": PART_BYTES}}
+
+
+class Scene:
+    """Two servers on one bucket, and the line to one of them."""
+
+    def __init__(self, servers: list[Server], ports: list[int], line: CutLine, desk: ClientWorkspace) -> None:
+        self.servers = servers
+        self._ports = ports
+        self.line = line
+        self.desk = desk
+
+    def lead_to(self, server: Server) -> None:
+        """Let the connections to come reach this server."""
+        self.line.target = (server.host, self._ports[self.servers.index(server)])
+
+    async def size(self) -> int | None:
+        """What STAT says of the file, which no listing shows."""
+        self.line.cut_at(None)
+        async with self.desk.clients.asyncssh() as connection, connection.start_sftp_client() as sftp:
+            assert [name for name in await sftp.listdir(self.desk.remote) if name not in (".", "..")] == []
+            try:
+                return (await sftp.stat(f"{self.desk.remote}/x")).size
+            except asyncssh.SFTPNoSuchFile:
+                return None
+
+    async def parts_are_stored(self, count: int) -> None:
+        """Wait until the bucket has so many parts of the upload."""
+        s3, found = self.desk.s3, 0
+        while found < count:
+            for key, upload_id in await s3.multipart_uploads():
+                listed = await s3.client.list_parts(Bucket=s3.bucket, Key=key, UploadId=upload_id)
+                found = len(listed.get("Parts", ()))
+            await asyncio.sleep(0.05)
+
+    async def nothing_is_published(self) -> None:
+        assert await self.desk.keys() in ([], [""])
+        assert not any(server.events("upload.committed") for server in self.servers)
+
+
+@pytest.fixture
+async def scene(store: Store, bucket: str, s3: S3, tmp_path: Path) -> AsyncIterator[Scene]:
+    one = Server(tmp_path / "one", store, bucket, OPTIONS)
+    public = asyncssh.read_private_key(one.key_file).export_public_key().decode().strip()
+    same: dict[str, dict[str, object]] = {
+        **OPTIONS,
+        "ssh": {"host_keys": [str(tmp_path / "one/host_ed25519")]},
+        f"users.{USER}": {"authorized_keys": [public]},
+    }
+    other = Server(tmp_path / "other", store, bucket, same)
+    try:
+        await asyncio.gather(one.astart(), other.astart())
+        async with CutLine(one.host, one.port) as line:
+            ports = [one.port, other.port]
+            one.known_hosts.write_text(one.known_hosts.read_text().replace(f":{one.port} ", f":{line.port} "))
+            one.port = line.port
+            local = tmp_path / "local"
+            local.mkdir()
+            desk = ClientWorkspace(one, local, s3, Clients(one, tmp_path / "home"))
+            scene = Scene([one, other], ports, line, desk)
+            async with desk.clients.asyncssh() as connection, connection.start_sftp_client() as sftp:
+                await sftp.makedirs(desk.remote, exist_ok=True)
+            yield scene
+    finally:
+        for server in (one, other):
+            await asyncio.to_thread(server.close)
+
+
+async def _put(scene: Scene, client: str, *, again: bool = False) -> None:
+    """Upload the file, or go on with it. Fails if the client does."""
+    desk, clients = scene.desk, scene.desk.clients
+    file = desk.local / "x"
+    if not file.exists():
+        file.write_bytes(WHOLE)
+    match client:
+        case "openssh":
+            (await clients.sftp(f"{'reput' if again else 'put'} {file} {desk.remote}/x", timeout=120)).ok()
+        case "lftp":
+            lines = ("set net:max-retries 1", f"put {'-c ' if again else ''}{file} -o {desk.remote}/x")
+            (await clients.lftp(*lines, timeout=120)).ok()
+        case "paramiko":
+            await asyncio.to_thread(_put_with_paramiko, scene, again)
+
+
+def _put_with_paramiko(scene: Scene, again: bool) -> None:
+    with scene.desk.clients.paramiko() as sftp:
+        with sftp.open(f"{scene.desk.remote}/x", "ab" if again else "wb") as file:
+            file.set_pipelined(True)
+            file.write(WHOLE[file.tell() :])
+
+
+async def _cut(
+    scene: Scene, client: str, at: int, then: Callable[[], Awaitable[object]] | None = None
+) -> None:
+    """An upload whose line is cut when so many bytes have been sent."""
+    scene.line.cut_at(at, then)
+    with pytest.raises(Exception):  # noqa: B017,PT011  each client says it in its own way
+        await _put(scene, client)
+
+
+async def _is_whole(scene: Scene) -> None:
+    assert await scene.desk.body("x") == WHOLE
+    assert await scene.desk.uploads() == []
+    hidden = await scene.desk.s3.keys(".s3sftp/")
+    assert not [key for key in hidden if "/kept/" in key]
+
+
+@pytest.mark.parametrize("client", ["openssh", "lftp", "paramiko"])
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same server", "another replica"])
+async def test_a_client_goes_on_after_a_reset(scene: Scene, client: str, elsewhere: bool) -> None:
+    one, other = scene.servers
+    await _cut(scene, client, HALF)
+    await one.until(lambda: one.count("upload.kept") == 1, "the upload to be kept")
+    await scene.nothing_is_published()
+    if elsewhere:
+        scene.lead_to(other)
+    size = await scene.size()
+    assert size is not None
+    assert size > HALF - 8 * PART_BYTES
+    scene.line.cut_at(None)
+    await _put(scene, client, again=True)
+    assert scene.line.sent < (SIZE - size) * 1.05 + 200_000, "what is stored is not sent again"
+    await _is_whole(scene)
+
+
+@pytest.mark.parametrize("client", ["openssh", "lftp", "paramiko"])
+async def test_a_client_goes_on_after_the_server_was_killed(scene: Scene, client: str) -> None:
+    one, other = scene.servers
+
+    async def kill() -> None:
+        await scene.parts_are_stored(2)
+        one.kill()
+
+    await _cut(scene, client, HALF, kill)
+    await scene.nothing_is_published()
+    scene.lead_to(other)
+    size = await scene.size()
+    assert size is not None
+    assert size >= 2 * PART_BYTES
+    assert size % PART_BYTES == 0, "parts, and no tail"
+    scene.line.cut_at(None)
+    await _put(scene, client, again=True)
+    assert scene.line.sent < (SIZE - size) * 1.05 + 200_000, "what is stored is not sent again"
+    await _is_whole(scene)
+
+
+async def test_a_client_goes_on_after_the_server_was_stopped(scene: Scene) -> None:
+    one, other = scene.servers
+
+    async def stop() -> None:
+        one.terminate()
+
+    await _cut(scene, "openssh", HALF, stop)
+    await one.ended()
+    await scene.nothing_is_published()
+    scene.lead_to(other)
+    assert await scene.size() is not None
+    scene.line.cut_at(None)
+    await _put(scene, "openssh", again=True)
+    await _is_whole(scene)
+
+
+async def test_a_small_file_is_kept_too(scene: Scene) -> None:
+    async with scene.desk.clients.asyncssh() as connection, connection.start_sftp_client() as sftp:
+        file = await sftp.open(f"{scene.desk.remote}/x", "wb")
+        await file.write(b"0123456789")
+        connection._transport.abort()  # type: ignore[union-attr]
+    await scene.servers[0].until(lambda: scene.servers[0].count("upload.kept") == 1, "the upload to be kept")
+    scene.lead_to(scene.servers[1])
+    assert await scene.size() == 9, "one byte less, so that no client takes it for whole"
+    async with scene.desk.clients.asyncssh() as connection, connection.start_sftp_client() as sftp:
+        async with sftp.open(f"{scene.desk.remote}/x", "r+b") as file:
+            await file.write(b"9, and more", 9)
+    assert await scene.desk.body("x") == b"0123456789, and more"
+
+
+@pytest.mark.parametrize("client", ["openssh", "paramiko"])
+async def test_a_client_that_begins_anew_gets_a_whole_file(scene: Scene, client: str) -> None:
+    one, _ = scene.servers
+    await _cut(scene, client, HALF)
+    await one.until(lambda: one.count("upload.kept") == 1, "the upload to be kept")
+    scene.line.cut_at(None)
+    await _put(scene, client)
+    await _is_whole(scene)
+
+
+async def test_scp_begins_anew_without_truncation(scene: Scene) -> None:
+    one, _ = scene.servers
+    await _cut(scene, "openssh", HALF)
+    await one.until(lambda: one.count("upload.kept") == 1, "the upload to be kept")
+    scene.line.cut_at(None)
+    target = scene.desk.clients.remote(f"{scene.desk.remote}/x")
+    (await scene.desk.clients.scp(str(scene.desk.local / "x"), target)).ok()
+    await _is_whole(scene)
+
+
+async def test_a_removed_name_has_no_parts(scene: Scene) -> None:
+    one, _ = scene.servers
+    await _cut(scene, "openssh", HALF)
+    await one.until(lambda: one.count("upload.kept") == 1, "the upload to be kept")
+    scene.line.cut_at(None)
+    (await scene.desk.clients.sftp(f"rm {scene.desk.remote}/x")).ok()
+    assert await scene.size() is None
+    assert await scene.desk.uploads() == []
