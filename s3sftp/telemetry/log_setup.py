@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -9,10 +10,11 @@ from contextlib import nullcontext, suppress
 from typing import TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, Processor, ProcessorReturnValue, WrappedLogger
 
+from s3sftp.errors import describe_unexpected
 from s3sftp.telemetry.log_forms import TextRenderer
-from s3sftp.telemetry.logs import escape_event, get_logger, renew_loggers
+from s3sftp.telemetry.logs import escape_event, get_logger, printable, renew_loggers
 from s3sftp.telemetry.options import LogOptions
 from s3sftp.telemetry.stderr_writer import install_stderr_writer
 from s3sftp.telemetry.trace_ids import add_trace_ids
@@ -38,11 +40,11 @@ def configure_logging(
     output = stream or sys.stderr
     handler = logging.StreamHandler(output)
     common = _common(worker)
-    rendering = [escape_event, _renderer(options, is_terminal=_is_terminal(output))]
+    rendering = _that_cannot_fail(_renderer(options, is_terminal=_is_terminal(output)))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=common,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendering],
         )
     )
     root = logging.getLogger()
@@ -54,7 +56,7 @@ def configure_logging(
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
     structlog.configure(
-        processors=[*common, *rendering],
+        processors=[*common, rendering],
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         logger_factory=lambda name: _LineLogger(name, handler),
         cache_logger_on_first_use=True,
@@ -128,6 +130,22 @@ class _LineLogger:
             self._handler.flush()
 
     debug = info = warning = error = critical = msg
+
+
+def _that_cannot_fail(renderer: Processor) -> Processor:
+    """Escape and render an event. A value that cannot be rendered costs the event its fields, and never fails
+    the operation that logs it."""
+
+    def render(logger: WrappedLogger, method: str, event: EventDict) -> ProcessorReturnValue:
+        name = event.get("event")
+        try:
+            return renderer(logger, method, escape_event(logger, method, event))
+        except Exception as error:  # whatever a value's own conversion raises
+            return json.dumps(
+                {"event": str(name), "level": method, "unrendered": printable(describe_unexpected(error))}
+            )
+
+    return render
 
 
 def _renderer(options: LogOptions, *, is_terminal: bool) -> Processor:

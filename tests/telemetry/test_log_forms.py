@@ -162,3 +162,17 @@ def test_our_lines_do_not_pass_through_the_standard_librarys_loggers() -> None:
     get_logger("s3sftp.test").info("upload.committed", path="/a")
     assert passed == []
     assert json.loads(stream.getvalue())["event"] == "upload.committed"
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words\nfor this")
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_value_that_cannot_be_told_fails_nothing_and_the_event_is_still_told(form: str) -> None:
+    [line] = written(form, Unspeakable()).splitlines()
+    assert json.loads(line)["event"] == "upload.committed"
+    assert "no words" in line
