@@ -167,9 +167,7 @@ async def _kept(file: Path | None, storage: str) -> AsyncIterator[S3KeptUploads]
         raise click.ClickException("the storage of this configuration is no bucket, and keeps no uploads")
     files = options.files
     kept = backend.kept_uploads(
-        KeepLimits(
-            files.resume.total_seconds(), files.resume_max_uploads_per_user, files.resume_max_bytes_per_user
-        )
+        KeepLimits(files.resume.total_seconds(), files.resume_max_uploads_per_user, files.resume_user_bytes)
     )
     await backend.start()
     try:

@@ -104,7 +104,7 @@ class OpenStorage:
         limits = KeepLimits(
             options.resume.total_seconds(),
             options.resume_max_uploads_per_user,
-            options.resume_max_bytes_per_user,
+            options.resume_user_bytes,
         )
         backends = {name: backend_at(self.backend, Place((), name)) for name in self.storages}
         return {

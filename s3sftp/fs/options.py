@@ -62,7 +62,7 @@ class FileOptions(Options):
     the days of the bucket's lifecycle rule for unfinished uploads."""
     resume_max_uploads_per_user: int = Field(20, ge=1)
     """Maximum number of a user's uploads that are kept by `resume`. Further ones are aborted."""
-    resume_max_bytes_per_user: ByteSize = Field(100 * 1024 * MIB, ge=1 * MIB)
+    resume_user_bytes: ByteSize = Field(100 * 1024 * MIB, ge=1 * MIB)
     """Maximum bytes of a user's uploads that are kept by `resume`. An upload that would exceed it is
     aborted."""
     max_uploads_per_user: int = Field(100, ge=1)
