@@ -100,12 +100,12 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {name for name in names if name.startswith("s3sftp/")}
     page = {name for name in code if name.startswith("s3sftp/admin/console/") and not name.endswith(".py")}
-    assert {Path(name).suffix for name in page} == {".html", ".css", ".js"}
+    assert {Path(name).suffix for name in page} == {".html", ".css", ".js", ".svg"}
     assert {name for name in code - page if not name.endswith(".py")} == {"s3sftp/py.typed"}
     assert code == {
         str(file.relative_to(ROOT))
         for file in (ROOT / "s3sftp").rglob("*")
-        if file.suffix in (".py", ".html", ".css", ".js") or file.name == "py.typed"
+        if file.suffix in (".py", ".html", ".css", ".js", ".svg") or file.name == "py.typed"
     }
     metadata = f"s3sftp-{__version__}.dist-info"
     assert names - code == {
