@@ -12,6 +12,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from s3sftp.fs import transfer_book
 from s3sftp.ssh import SshOptions
 from s3sftp.ssh.admission import Admission, TrackedConnection
 from tests.ssh.listener_harness import ListenerHarness, listener_harness, reset
@@ -84,8 +85,11 @@ def blocks() -> int:
         (waited_in_vain, 100),
     ],
 )
-async def test_nothing_is_kept_for_a_connection_that_has_gone(visit: Visit, count: int) -> None:
+async def test_nothing_is_kept_for_a_connection_that_has_gone(
+    visit: Visit, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keep_no_log()
+    monkeypatch.setattr(transfer_book, "MAX_RECENT", 10)  # the latest transfers are kept: full after a round
     limits = {"max_connections_per_user": 1, "max_unauthenticated_per_source": 2}
     async with listener_harness(ssh=limits, auth={"ban_failures": 0, "refusal_time": 0}) as harness:
         resident = await harness.connect()
