@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth import AllowedSources
 from s3sftp.config import Options, is_size
+from s3sftp.config.option_texts import describe_options
 
 PAGE = Path(__file__).parent.parent / "configuration.md"
 
@@ -53,6 +54,7 @@ def main() -> None:
 
 def page() -> str:
     """The whole page."""
+    describe_options(ServerOptions)
     parts = [HEAD]
     for name, field in ServerOptions.model_fields.items():
         group = _group_of(field.annotation)

@@ -17,12 +17,16 @@ from s3sftp.app.options import ServerOptions
 from s3sftp.auth import AllowedSources, GroupOptions, UserOptions
 from s3sftp.auth.access_options import is_words
 from s3sftp.config import is_size
+from s3sftp.config.option_texts import describe_options
 
 Schema = dict[str, Any]
 
 _DURATION = r"^\s*([0-9]+(\.[0-9]+)?|\.[0-9]+)\s*(ms|s|sec|m|min|h|d)?\s*$"
 _BYTES = r"^\s*[0-9]+\s*([kKmMgGtT]?[iI]?[bB])?\s*$"
 _BOUNDS = {Ge: "minimum", Le: "maximum", Gt: "exclusiveMinimum", Lt: "exclusiveMaximum"}
+
+
+describe_options(ServerOptions, UserOptions, GroupOptions)
 
 
 def config() -> Schema:

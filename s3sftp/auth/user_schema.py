@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 
 from s3sftp.auth.user_options import USER_NAME_PATTERN, GroupOptions, UserOptions
+from s3sftp.config.option_texts import describe_options
 
 _REF = "#/$defs/{model}"
 _YES_OR_NO = ("true", "false", "yes", "no", "on", "off", "t", "f", "y", "n", "1", "0")
@@ -20,6 +21,7 @@ _YES_OR_NO = ("true", "false", "yes", "no", "on", "off", "t", "f", "y", "n", "1"
 
 def user_schema() -> dict[str, Any]:
     """The schema (https://json-schema.org/draft/2020-12) of a file with `users` and `groups`."""
+    describe_options(UserOptions, GroupOptions)
     defs: dict[str, Any] = {}
     for model, name in ((UserOptions, "user"), (GroupOptions, "group")):
         schema = _schema_of(model)

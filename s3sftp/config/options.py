@@ -13,4 +13,4 @@ from pydantic import BaseModel, ConfigDict
 class Options(BaseModel):
     """A group of options: immutable; an unknown name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
