@@ -76,6 +76,9 @@ def options_of(command: str) -> set[str]:
 
 COMMANDS = commands()
 each_command = pytest.mark.parametrize("command", COMMANDS)
+SOME = ("serve", "check", "users show", "bans list")
+"""One of each kind, for what happens alike in all of them."""
+some_commands = pytest.mark.parametrize("command", SOME)
 
 
 class Shell:
@@ -259,8 +262,10 @@ def test_every_command_survives_wrong_variables(shell: Shell, command: str) -> N
 # ── streams
 
 
-@each_command
-@pytest.mark.parametrize("behind", [">&- 2>&- <&-", "2>/dev/full"])
+@pytest.mark.parametrize(
+    ("command", "behind"),
+    [*((command, ">&- 2>&- <&-") for command in COMMANDS), *((command, "2>/dev/full") for command in SOME)],
+)
 def test_streams_may_be_closed_or_full(shell: Shell, command: str, behind: str) -> None:
     if command == "serve":
         told(shell.run(command, behind=behind, more=("--port", "99999")), 2)
@@ -268,13 +273,13 @@ def test_streams_may_be_closed_or_full(shell: Shell, command: str, behind: str) 
         told(shell.run(command, behind=behind))
 
 
-@each_command
+@some_commands
 def test_output_that_cannot_be_written_is_told_in_one_line(shell: Shell, command: str) -> None:
     text = complained(shell.run(command, behind=">/dev/full", more=("--help",)), 1)
     assert text == "s3sftp: cannot write to standard output: No space left on device\n"
 
 
-@each_command
+@some_commands
 def test_whoever_reads_the_output_may_stop(shell: Shell, command: str) -> None:
     done = shell.run(command, before="{ sleep 1;", behind="--help; } | true; exec true")
     told(done, 0)

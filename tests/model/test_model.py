@@ -24,7 +24,7 @@ SHORT = settings(
 @pytest.mark.parametrize("log_level", ["info", "debug"])
 def test_the_server_is_a_dictionary_of_files_over_memory(log_level: Level) -> None:
     with playing(memory_world(log_level)) as machine:
-        run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=25, stateful_step_count=30))
+        run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=12, stateful_step_count=30))
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,10 @@ def running_s3s() -> Iterator[Store]:
 
 
 def _program() -> Path:
-    """Built by cargo: two minutes or so, once."""
-    install = [installed("cargo"), "install", "--quiet", "--locked", "--features", "binary"]
+    """Built by cargo, once: a minute or so, because nothing is optimized."""
+    install = [installed("cargo"), "install", "--quiet", "--debug", "--locked", "--features", "binary"]
     root = built(
-        f"s3s-fs-{VERSION}", lambda target: [*install, "--root", str(target), "s3s-fs", "--version", VERSION]
+        f"s3s-fs-{VERSION}-debug",
+        lambda target: [*install, "--root", str(target), "s3s-fs", "--version", VERSION],
     )
     return root / "bin/s3s-fs"
