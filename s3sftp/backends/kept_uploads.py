@@ -8,6 +8,7 @@ A kept upload belongs to one user and one place. Nobody else can find it, and no
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -82,9 +83,46 @@ class KeptUploads(Protocol):
         that may be running in another process; otherwise that one is only forgotten."""
 
 
+@dataclass(frozen=True, slots=True)
+class SurveyedUpload:
+    """One kept upload, or a running one that may be kept, as an operator sees it."""
+
+    id: str
+    """What names it in commands."""
+    state: str
+    user: str
+    key: str
+    size: int | None
+    """The bytes that can be continued; None if nothing can."""
+    dollars_a_month: float
+    """What its bytes cost, at the list price of the storage."""
+    began_at: float
+    """Seconds since the epoch."""
+    written_at: float
+    """When its record was last written, in seconds since the epoch."""
+    upload_id: str | None
+    """Its id at the storage, if it has parts there."""
+    tail_bytes: int
+    """The bytes behind the last part."""
+
+
+class KeptSurvey(Protocol):
+    """All uploads that are kept in one storage, whoever's they are. Every call raises StorageError if the
+    storage fails."""
+
+    def uploads(self) -> AsyncIterator[SurveyedUpload]:
+        """Yield all that have a record."""
+
+    async def abort(self, upload_id: str) -> bool:
+        """Remove one with its parts, and return whether there was one. `upload_id`: its `id`."""
+
+
 @runtime_checkable
 class KeepsUploads(Protocol):
     """A storage that can keep uploads."""
 
     def kept_uploads(self, limits: KeepLimits) -> KeptUploads:
         """Return what keeps them. Called once, before the start."""
+
+    def kept_survey(self, limits: KeepLimits) -> KeptSurvey:
+        """Return what shows an operator the kept uploads."""

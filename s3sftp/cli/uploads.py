@@ -8,17 +8,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from s3sftp.backends.kept_uploads import KeepLimits, KeepsUploads, KeptSurvey, SurveyedUpload
 from s3sftp.cli.error_messages import print_error
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.text_table import aligned
-
-if TYPE_CHECKING:
-    from s3sftp.backends.s3.kept.kept_survey import SurveyedUpload
-    from s3sftp.backends.s3.kept.kept_uploads import S3KeptUploads
 
 _CONFIG = click.option(
     "--config",
@@ -84,7 +81,7 @@ def _say_missing(upload_id: str) -> None:
 async def _list(file: Path | None, storage: str, as_json: bool) -> None:
     rows = []
     async with _kept(file, storage) as kept:
-        for each in await _all(kept):
+        async for each in kept.uploads():
             fields = _described(each)
             if as_json:
                 click.echo(json.dumps(fields))
@@ -106,27 +103,21 @@ async def _list(file: Path | None, storage: str, as_json: bool) -> None:
 
 async def _show(file: Path | None, storage: str, upload_id: str) -> dict[str, Any] | None:
     async with _kept(file, storage) as kept:
-        found = _named(await _all(kept), upload_id)
+        found = _named([each async for each in kept.uploads()], upload_id)
         return None if found is None else _described(found)
 
 
 async def _abort(file: Path | None, storage: str, upload_ids: tuple[str, ...]) -> list[str]:
     missing = []
     async with _kept(file, storage) as kept:
-        everything = await _all(kept)
+        everything = [each async for each in kept.uploads()]
         for upload_id in upload_ids:
             found = _named(everything, upload_id)
-            if found is None or not await kept.remove(found.found):
+            if found is None or not await kept.abort(found.id):
                 missing.append(upload_id)
                 continue
             click.echo(f"{found.id[:_SHORT_ID]} is aborted")
     return missing
-
-
-async def _all(kept: S3KeptUploads) -> list[SurveyedUpload]:
-    from s3sftp.backends.s3.kept.kept_survey import surveyed_uploads
-
-    return [each async for each in surveyed_uploads(kept)]
 
 
 def _named(found: list[SurveyedUpload], upload_id: str) -> SurveyedUpload | None:
@@ -136,37 +127,34 @@ def _named(found: list[SurveyedUpload], upload_id: str) -> SurveyedUpload | None
 
 
 def _described(each: SurveyedUpload) -> dict[str, Any]:
-    record = each.found.record
     return {
         "id": each.id,
-        "state": record.state,
-        "user": record.user,
-        "key": record.key,
+        "state": each.state,
+        "user": each.user,
+        "key": each.key,
         "bytes": each.size,
         "dollars_a_month": round(each.dollars_a_month, 6),
-        "age_seconds": max(0, round(time.time() - record.written_at)),
-        "began_at": round(record.began_at),
-        "upload_id": record.upload_id,
-        "tail_bytes": record.tail_bytes,
+        "age_seconds": max(0, round(time.time() - each.written_at)),
+        "began_at": round(each.began_at),
+        "upload_id": each.upload_id,
+        "tail_bytes": each.tail_bytes,
     }
 
 
 @asynccontextmanager
-async def _kept(file: Path | None, storage: str) -> AsyncIterator[S3KeptUploads]:
+async def _kept(file: Path | None, storage: str) -> AsyncIterator[KeptSurvey]:
     """What keeps the uploads in the bucket of the configuration."""
     from s3sftp.app.backends import make_backend_to_read
     from s3sftp.app.options import load_options
-    from s3sftp.backends.kept_uploads import KeepLimits
-    from s3sftp.backends.s3 import S3Backend
 
     options = load_options(file, needs_users=False)
     if storage and storage not in options.storages:
         raise click.UsageError(f"the configuration has no storage {storage!r}")
     backend = make_backend_to_read(options.of_storage(storage), storage)
-    if not isinstance(backend, S3Backend):
+    if not isinstance(backend, KeepsUploads):
         raise click.ClickException("the storage of this configuration is no bucket, and keeps no uploads")
     files = options.files
-    kept = backend.kept_uploads(
+    kept = backend.kept_survey(
         KeepLimits(files.resume.total_seconds(), files.resume_max_uploads_per_user, files.resume_user_bytes)
     )
     await backend.start()

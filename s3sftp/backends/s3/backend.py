@@ -26,6 +26,7 @@ from s3sftp.backends.kept_uploads import KeepLimits
 from s3sftp.backends.s3.checksums.stored import stored_digest
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.credentials.user_scope import in_scope
+from s3sftp.backends.s3.kept.kept_survey import S3KeptSurvey
 from s3sftp.backends.s3.kept.kept_sweeper import KeptSweeper
 from s3sftp.backends.s3.kept.kept_uploads import S3KeptUploads
 from s3sftp.backends.s3.keys import KeyMapping, reserved_prefix
@@ -248,6 +249,9 @@ class S3Backend(CompleteBackend):
         kept.sweeper = KeptSweeper(kept)
         self.janitor.spares(kept.keeps)
         return kept
+
+    def kept_survey(self, limits: KeepLimits) -> S3KeptSurvey:
+        return S3KeptSurvey(self.kept_uploads(limits))
 
     async def written_file(self, place: Place) -> WrittenFile | None:
         """One HEAD for a file; one more and a LIST for anything else."""

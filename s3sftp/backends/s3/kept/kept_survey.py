@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Final
 
+from s3sftp.backends.kept_uploads import SurveyedUpload
 from s3sftp.backends.s3.kept.kept_uploads import FoundRecord, S3KeptUploads
 from s3sftp.backends.s3.kept.records import SUFFIX
 
@@ -14,32 +14,42 @@ DOLLARS_FOR_GIB_AND_MONTH: Final = 0.023
 """S3 Standard in us-east-1."""
 
 
-@dataclass(frozen=True, slots=True)
-class SurveyedUpload:
-    """One kept upload, or a running one, which has a record too."""
+class S3KeptSurvey:
+    """The kept uploads in a bucket. Two or three requests each."""
 
-    found: FoundRecord
-    size: int | None
-    """The bytes that can be continued; None if nothing can."""
+    def __init__(self, kept: S3KeptUploads) -> None:
+        self._kept = kept
 
-    @property
-    def id(self) -> str:
-        """What names it in commands."""
-        return self.found.name.rpartition("/")[2].removesuffix(SUFFIX)
+    async def uploads(self) -> AsyncIterator[SurveyedUpload]:
+        async for found in self._found():
+            record = found.record
+            start = await self._kept.start_of(record)
+            size = None if start is None else start.size
+            yield SurveyedUpload(
+                _id_of(found),
+                record.state,
+                record.user,
+                record.key,
+                size,
+                (size or 0) / _GIB * DOLLARS_FOR_GIB_AND_MONTH,
+                record.began_at,
+                record.written_at,
+                record.upload_id,
+                record.tail_bytes,
+            )
 
-    @property
-    def dollars_a_month(self) -> float:
-        """What its bytes cost, at the price of S3 Standard."""
-        return (self.size or 0) / _GIB * DOLLARS_FOR_GIB_AND_MONTH
+    async def abort(self, upload_id: str) -> bool:
+        async for found in self._found():
+            if _id_of(found) == upload_id:
+                return await self._kept.remove(found)
+        return False
+
+    async def _found(self) -> AsyncIterator[FoundRecord]:
+        for name in await self._kept.names_of():
+            found = await self._kept.read(name)
+            if found is not None:
+                yield found
 
 
-async def surveyed_uploads(kept: S3KeptUploads) -> AsyncIterator[SurveyedUpload]:
-    """Yield all uploads that have a record. Two or three requests each.
-
-    Raises StorageError: if the store fails.
-    """
-    for name in await kept.names_of():
-        found = await kept.read(name)
-        if found is not None:
-            start = await kept.start_of(found.record)
-            yield SurveyedUpload(found, None if start is None else start.size)
+def _id_of(found: FoundRecord) -> str:
+    return found.name.rpartition("/")[2].removesuffix(SUFFIX)
