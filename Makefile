@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What fails in `TESTS` runs once more: docs/decisions/0042
 PYTEST = $(BIN)/python -m pytest
 TWICE = $(BIN)/python -m tests.twice
-TESTS = $(TWICE) -n 2 --dist loadfile -m "not alone" && $(TWICE) -m alone
+TESTS = $(TWICE) -n 2 --dist loadfile -m "not alone and not long" && $(TWICE) -m "alone and not long"
 
 # What tells in two minutes whether a change holds: the server in the process of its tests, without S3 and clients
 FAST_TESTS = tests/auth tests/backends/test_memory.py tests/config tests/docs/test_layers.py tests/events tests/fs \
@@ -24,7 +24,7 @@ STORE_CLIENTS = tests/clients/test_openssh_sftp.py tests/clients/test_rclone.py 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock'
 
-.PHONY: help run test test-fast test-oldest test-store mutants check budget bench docs dist lock sbom image fmt clean
+.PHONY: help run test test-fast test-long test-oldest test-store mutants check budget bench docs dist lock sbom image fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ run: $(READY) ## the server with an S3 store of its own and a demo user
 
 test: $(READY) ## the tests
 	$(TESTS)
+
+test-long: $(READY) ## the tests that take minutes: scanners, installations, a soak. Before a release
+	$(PYTEST) -m long
 
 test-fast: $(READY) ## the tests of the engine, in two minutes
 	$(PYTEST) -n 3 --dist loadfile -m "not alone" $(FAST_TESTS)

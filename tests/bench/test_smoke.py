@@ -71,6 +71,7 @@ def test_a_server_that_does_not_start_is_a_failure_and_not_the_end(tmp_path: Pat
 
 
 @pytest.mark.timeout(900)  # it starts three servers
+@pytest.mark.long
 def test_what_events_and_the_console_cost_is_a_table(scratch: str) -> None:
     done = _python("bench.seeing_turns", "--quick", "--scratch", scratch, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ from tests.helm.chart import CHART, values_file
 from tests.helm.tools import ROOT, helm
 from tests.support.terraform import environment
 
-pytestmark = pytest.mark.timeout(600)  # the first time it is installed
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # the first time it is installed
 PACKAGES = ("checkov==3.3.30",)
 
 MEANT = {

@@ -175,6 +175,7 @@ def test_the_sdist_installs_to_the_same_files(sdist: Path, wheel: Path, empty: P
             assert (target / name).read_bytes() == zipfile.ZipFile(wheel).read(name), name
 
 
+@pytest.mark.long
 def test_pipx_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     pipx = installed("pipx")
     environ = clean_environment(PIPX_HOME=str(tmp_path / "pipx"), PIPX_DEFAULT_PYTHON=sys.executable)

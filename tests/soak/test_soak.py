@@ -15,6 +15,8 @@ from tests.model.world import s3_world
 from tests.soak.soak import Left, soak
 from tests.soak.work import BLOCK, Worker
 
+pytestmark = pytest.mark.long
+
 
 async def test_after_many_sessions_nothing_is_left(seaweed: Store) -> None:
     async with s3_world(seaweed, meddles=False) as world:

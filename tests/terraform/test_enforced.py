@@ -84,6 +84,7 @@ def policy(terraform: Terraform) -> list[Statement]:
     ]
 
 
+@pytest.mark.long
 async def test_a_server_with_that_policy_is_refused_nothing(
     account: Account, policy: list[Statement], tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.terraform import EXAMPLES, MODULES, TREE, Terraform, environment
 
-pytestmark = pytest.mark.timeout(600)  # the first time the scanners are installed
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # the first time the scanners are installed
 CHECKOV = ("checkov==3.3.30",)
 PARLIAMENT = ("parliament==1.6.4", "setuptools<81")
 
