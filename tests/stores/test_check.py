@@ -12,7 +12,7 @@ from tests.conftest import given_store
 from tests.stores.lacks import LACKS
 from tests.support.server import Server
 
-pytestmark = pytest.mark.timeout(900)  # the first test on s3s-fs builds it
+pytestmark = pytest.mark.timeout(120, func_only=True)  # the first test on s3s-fs builds it in a fixture
 
 UNSEEN = frozenset({Feature.TAGS})
 """What the check does not try with the options of these tests: without `s3.tags` no tag is ever written."""
