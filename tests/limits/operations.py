@@ -444,7 +444,7 @@ CLIENTS = [
     ),
     Operation(
         "rclone: `copy` of a file to the server, on three connections",
-        {"ListObjectsV2": 2, "HeadObject": 1, "PutObject": 1, "CopyObject": 2, "DeleteObject": 1},
+        {"ListObjectsV2": 2, "HeadObject": 3, "PutObject": 1, "CopyObject": 2, "DeleteObject": 1},
         _rclone_copy_up,
         _files("rclone/other"),
     ),

@@ -183,11 +183,11 @@ def test_a_file_that_a_session_has_stored_is_known_to_all_of_the_user_and_to_no_
     cache: MetadataCache, clock: Clock
 ) -> None:
     put(cache, "d/f")
-    assert answers(cache, "d/f", ALICE_TOO)
     assert known(cache, "d/f", ALICE_TOO) == FILE
+    assert not answers(cache, "d/f", ALICE_TOO), "STAT asks the store"
     assert known(cache, "d/f", BOB) == "unknown"
     clock.now = 2.0
-    assert not answers(cache, "d/f", ALICE_TOO), "it is older than cache_ttl"
+    assert known(cache, "d/f", ALICE_TOO) == "unknown", "it is older than cache_ttl"
 
 
 def test_a_directory_that_a_session_has_made_is_known_to_no_other(cache: MetadataCache) -> None:

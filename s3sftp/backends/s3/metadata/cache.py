@@ -23,7 +23,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from s3sftp.backends.contract import FileInfo, Session
@@ -109,14 +109,16 @@ class MetadataCache:
         Unless it `answers`, the store must confirm it before a client sees it.
         """
         own = self._valid(self._entries, session.session_id, key)
-        return self._valid(self._stored, session.user, key) if own is None else own
+        if own is not None:
+            return own
+        stored = self._valid(self._stored, session.user, key)
+        return None if stored is None else replace(stored, answers=False)
 
     def answer(self, key: str, session: Session) -> CachedMetadata | None:
         """Return what STAT may be answered by.
 
-        Within the last `ttl` seconds the session has listed or changed the name, or another session of the
-        user has stored the file, or the session has changed something in the directory and a session of the
-        user has looked the directory up.
+        Within the last `ttl` seconds the session has listed or changed the name, or it has changed something
+        in the directory and a session of the user has looked the directory up.
         """
         cached = self.get(key, session)
         if cached is not None and cached.answers:
