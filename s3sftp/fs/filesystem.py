@@ -105,23 +105,16 @@ class FileSystem:
 
     async def _kept_info(self, path: VirtualPath) -> FileInfo | None:
         """The user's unfinished upload, where nothing is stored: what is safe of it."""
-        if not self.shared.kept or path.directory_only or not self._mounts.rules.at(path).sees:
+        if not self._kept or path.directory_only or not self._mounts.rules.at(path).sees:
             return None
-        kept = self._kept.at(self._mounts.place_to_look_at(path))
-        found = None if kept is None else await kept.find()
-        return None if found is None else FileInfo.file(found.size, found.kept_at)
+        return await self._kept.info(self._mounts.place_to_look_at(path))
 
     async def _until_left(self, place: Place) -> None:
         """Wait until the user's upload to a place is kept, if its line was lost just now."""
-        if self.shared.kept:
+        if self._kept:
             upload = self.shared.writers.shown(self.session.user, place)
             if upload is not None and upload.leaving:
                 await upload.over.wait()
-
-    async def _discard_kept(self, place: Place, *, by_removal: bool = False) -> bool:
-        """Discard the user's unfinished upload to a place; return whether there was one."""
-        kept = self._kept.at(place) if self.shared.kept else None
-        return kept is not None and await kept.discard(by_removal=by_removal)
 
     async def _stat_now(self, path: VirtualPath) -> FileInfo:
         """Like `stat`, but never from a cache: for paths that are about to be changed."""
@@ -208,8 +201,7 @@ class FileSystem:
                     await self._committed(place)
                 place, path = await self._access.free_beside(path)
             await self._backend.refuse_file(place, self.session)
-            keeps = self.shared.kept and not rules.keeps_both and rules.rules.sees
-            kept = self._kept.at(place) if keeps else None
+            kept = self._kept.at(place) if not rules.keeps_both and rules.rules.sees else None
             if kept is not None:
                 kept.continues = not mode.truncate and not mode.exclusive
                 await self._until_left(place)
@@ -338,12 +330,12 @@ class FileSystem:
         try:
             uploads, change = await self._remove_stored(path, place)
         except NotFound:
-            if not await self._discard_kept(place, by_removal=True):
+            if not await self._kept.discard(place, by_removal=True):
                 raise
             return
         try:
             with suppress(StorageError):  # the next sweep removes it
-                await self._discard_kept(place, by_removal=True)
+                await self._kept.discard(place, by_removal=True)
             self._give_up(uploads)
             self._note_emptied(path)
             await change.acknowledge()
@@ -426,7 +418,7 @@ class FileSystem:
                 self._give_up(replaced)
             await self._until_left(to_place)
             with suppress(StorageError):  # what is stored there hides it
-                await self._discard_kept(to_place)
+                await self._kept.discard(to_place)
             if renamed is not None and move.is_own:
                 info = await self._backend.file_info(to_place, self.session)
                 self._access.note_renamed(move.source, move.named, OwnFile(target, to_place, info))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from s3sftp.backends import Place, Session, Upload
+from s3sftp.backends import FileInfo, Place, Session, Upload
 from s3sftp.backends.kept_uploads import AdoptedBytes, KeptFile, KeptUploads
 
 _REMEMBERED_SECONDS: Final = 10.0
@@ -86,7 +86,22 @@ class SessionKept:
         self._session = session
         self._absent = AbsentPlaces()
 
+    def __bool__(self) -> bool:
+        """Whether any storage keeps uploads."""
+        return bool(self._kept)
+
     def at(self, place: Place) -> KeptPlace | None:
         """The user's kept upload to a place; None if that storage keeps none."""
         kept = self._kept.get(place.storage)
         return None if kept is None else KeptPlace(kept, place, self._session, self._absent)
+
+    async def info(self, place: Place) -> FileInfo | None:
+        """What STAT shows of the user's kept upload to a place; None if there is none."""
+        kept = self.at(place)
+        found = None if kept is None else await kept.find()
+        return None if found is None else FileInfo.file(found.size, found.kept_at)
+
+    async def discard(self, place: Place, *, by_removal: bool = False) -> bool:
+        """Discard the user's kept upload to a place, and return whether there was one."""
+        kept = self.at(place)
+        return kept is not None and await kept.discard(by_removal=by_removal)
