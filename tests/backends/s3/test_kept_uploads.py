@@ -162,14 +162,14 @@ async def test_one_of_two_that_continue_an_upload_succeeds(
 ) -> None:
     await one.lose(parts, b"tail")
     first, second = await one.begin(exclusive=True), await other.begin(exclusive=True)
-    start_of = one.kept.start_of
+    start_of = one.kept.stored.start_of
 
     async def overtaken(record: Any) -> Any:
         found = await start_of(record)
         assert await other.kept.adopt(second, ALICE, None) is not None
         return found
 
-    monkeypatch.setattr(one.kept, "start_of", overtaken)
+    monkeypatch.setattr(one.kept.stored, "start_of", overtaken)
     with pytest.raises(Changed):
         await one.kept.adopt(first, ALICE, None)
     await one.backend.abort_write(first, ALICE)

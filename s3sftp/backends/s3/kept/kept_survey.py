@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from s3sftp.backends.kept_uploads import SurveyedUpload
-from s3sftp.backends.s3.kept.kept_uploads import FoundRecord, S3KeptUploads
+from s3sftp.backends.s3.kept.kept_uploads import S3KeptUploads
+from s3sftp.backends.s3.kept.record_store import FoundRecord
 from s3sftp.backends.s3.kept.records import SUFFIX
 
 _GIB: Final = 1 << 30
@@ -23,7 +24,7 @@ class S3KeptSurvey:
     async def uploads(self) -> AsyncIterator[SurveyedUpload]:
         async for found in self._found():
             record = found.record
-            start = await self._kept.start_of(record)
+            start = await self._kept.stored.start_of(record)
             size = None if start is None else start.size
             yield SurveyedUpload(
                 _id_of(found),
@@ -45,8 +46,8 @@ class S3KeptSurvey:
         return False
 
     async def _found(self) -> AsyncIterator[FoundRecord]:
-        for name in await self._kept.names_of():
-            found = await self._kept.read(name)
+        for name in await self._kept.records.names_of():
+            found = await self._kept.records.read(name)
             if found is not None:
                 yield found
 

@@ -67,7 +67,7 @@ class KeptSweeper:
         kept = self._kept
         if kept.is_held(entry.key):
             return 0
-        found = await kept.read(entry.key)
+        found = await kept.records.read(entry.key)
         if found is None:
             await kept.objects.erase(entry.key, entry.etag)  # no record: nobody can use it
             await self._delete(tails)

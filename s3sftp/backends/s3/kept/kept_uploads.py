@@ -15,90 +15,44 @@ names the ETag of each part.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Final, Protocol
 
 from s3sftp.backends.contract import Place, Session, Upload
 from s3sftp.backends.kept_uploads import AdoptedBytes, KeepLimits, KeptFile
 from s3sftp.backends.s3.checksums.digest import ChecksumScope
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.credentials.user_scope import in_scope
-from s3sftp.backends.s3.errors import has_code, has_status
-from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.kept.record_store import FoundRecord, RecordStore
 from s3sftp.backends.s3.kept.records import (
-    SUFFIX,
     KeptRecord,
     contiguous,
     folder_of,
-    has_tail_after,
     kept_prefix,
     name_of_record,
-    name_of_tail,
-    parse_record,
-    part_of_listing,
-    proven_parts,
     scope_name,
     total_of,
     with_parts,
 )
+from s3sftp.backends.s3.kept.stored_bytes import StoredBytes
 from s3sftp.backends.s3.recovery.upload_journal import UploadClaim, UploadJournal
 from s3sftp.backends.s3.small_objects import BucketObjects
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.journaled_upload import JournaledUpload, abort_upload
-from s3sftp.backends.s3.write.part_sizes import MAX_PART_BYTES, UploadedPart
 from s3sftp.backends.s3.write.uploads import S3Upload
-from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError, StorageFailure, Unsupported
+from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metric_catalogue import KEPT_UPLOADS
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.s3")
-_MAX_RECORD_BYTES: Final = 256 << 10
 _TRIES: Final = 3
 RENEWALS: Final = 4
 """How often a running upload renews its record within the time limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundRecord:
-    """A record as it was read."""
-
-    name: str
-    record: KeptRecord
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoredStart:
-    """The start of a file, as the store has it."""
-
-    parts: list[UploadedPart]
-    stored: int
-    """Their bytes."""
-    tail_bytes: int
-    """The bytes of the tail that follow them; 0 if none do."""
-
-    @property
-    def size(self) -> int:
-        return self.stored + self.tail_bytes
-
-    def up_to(self, offset: int | None) -> StoredStart:
-        """What is left of it for a client that goes on at an offset: everything, unless the offset is before
-        the end of a part. Raises Unsupported: if it is within one."""
-        if offset is None or offset >= self.stored:
-            return self
-        for count in range(len(self.parts)):
-            if total_of(self.parts[:count]) == offset:
-                return StoredStart(self.parts[:count], offset, 0)
-        raise Unsupported(
-            f"{self.size} bytes are stored since before the connection was lost: go on there, or truncate the"
-            " file and send it again"
-        )
 
 
 class BackgroundSweep(Protocol):
@@ -159,7 +113,7 @@ class UploadHold:
         try:
             if await self._kept.release(self):
                 return True
-            found = await self._kept.read(self.name)
+            found = await self._kept.records.read(self.name)
         except StorageError:
             return False
         return found is None or upload_id is None or found.record.upload_id != upload_id
@@ -180,6 +134,8 @@ class S3KeptUploads:
         self.client = client
         self.limits = limits
         self.objects = BucketObjects(client, kept_prefix(client.options.prefix), conditions)
+        self.records = RecordStore(self.objects)
+        self.stored = StoredBytes(client, self.objects)
         self._key_of = key_of
         self._journal = journal
         self._metrics = metrics
@@ -230,7 +186,7 @@ class S3KeptUploads:
             tail = b""
         stored = total_of(parts)
         size = stored + len(tail)
-        if size == 0 or await self._is_stored(upload.key):
+        if size == 0 or await self.stored.has_file(upload.key):
             return None
         if not await self._has_room(session.user, hold.name, size):
             self.count("refused")
@@ -241,14 +197,14 @@ class S3KeptUploads:
             parts,
         )
         former = hold.record.tail
-        record = await self._with_tail(hold.name, record, stored, tail)
+        record = await self.stored.with_tail(hold.name, record, stored, tail)
         try:
             await self.write(hold, record)
         except BaseException:
-            await self._delete(record.tail)
+            await self.stored.delete_tail(record.tail)
             raise
         self._end(hold)
-        await self._delete(former)
+        await self.stored.delete_tail(former)
         await multipart.leave()
         self.count("kept")
         _log.info("upload.kept", key=upload.key, bytes=size, user=session.user)
@@ -258,16 +214,16 @@ class S3KeptUploads:
         hold = upload.hold if isinstance(upload, S3Upload) else None
         if not isinstance(upload, S3Upload) or not isinstance(hold, UploadHold):
             return None
-        found = await self.read(hold.name)
+        found = await self.records.read(hold.name)
         if found is None or not _is_of(found.record, session.user, upload.key):
             return None
         if hold.name in self._held:
             raise Changed("another session of yours is writing this file")
-        start = await self.start_of(found.record)
+        start = await self.stored.start_of(found.record)
         if start is None:
             return None
         start = start.up_to(offset)
-        tail = await self._tail_of(found.record) if start.tail_bytes else b""
+        tail = await self.stored.tail_of(found.record) if start.tail_bytes else b""
         record = with_parts(
             replace(found.record, owner=uuid.uuid4().hex, state="sending", written_at=time.time()),
             start.parts,
@@ -317,7 +273,7 @@ class S3KeptUploads:
                     raise Changed("another session has continued this upload") from None
                 if attempt == _TRIES:
                     raise
-                replaced = await self.read(hold.name)
+                replaced = await self.records.read(hold.name)
         hold.record, hold.etag = record, etag
         self._held[hold.name] = hold
         if replaced is not None:
@@ -333,7 +289,7 @@ class S3KeptUploads:
             if not await self.objects.erase(hold.name, etag):
                 hold.is_lost = True
                 return False
-        await self._delete(hold.record.tail)
+        await self.stored.delete_tail(hold.record.tail)
         return True
 
     def _end(self, hold: UploadHold) -> None:
@@ -361,10 +317,10 @@ class S3KeptUploads:
         name = name_of_record(session.user, key)
         if name in self._held:
             return None
-        found = await self.read(name)
+        found = await self.records.read(name)
         if found is None or not _is_of(found.record, session.user, key):
             return None
-        start = await self.start_of(found.record)
+        start = await self.stored.start_of(found.record)
         return None if start is None else KeptFile(start.size, found.record.written_at)
 
     async def discard(self, place: Place, session: Session, *, by_removal: bool) -> bool:
@@ -372,7 +328,7 @@ class S3KeptUploads:
         name = name_of_record(session.user, key)
         if name in self._held:
             return False
-        found = await self.read(name)
+        found = await self.records.read(name)
         if found is None or not _is_of(found.record, session.user, key):
             return False
         return await self.remove(found, aborts=by_removal or found.record.state == "kept")
@@ -385,43 +341,10 @@ class S3KeptUploads:
         self.count(outcome)
         return True
 
-    async def read(self, name: str) -> FoundRecord | None:
-        """Read a record. None if there is none, or nothing that can be used."""
-        found = await self.objects.read_version(name, _MAX_RECORD_BYTES)
-        if found is None:
-            return None
-        try:
-            record = parse_record(found[0])
-        except ValueError as problem:
-            _log.warning("kept.record_unreadable", file=name, error=str(problem))
-            return None
-        return FoundRecord(name, record, found[1])
-
-    async def start_of(self, record: KeptRecord) -> StoredStart | None:
-        """What the store has of an upload. None if nothing can be continued: it is gone, or not what the
-        record describes."""
-        parts: list[UploadedPart] = []
-        if record.upload_id is not None:
-            listed = await self._parts_of(record.key, record.upload_id)
-            if listed is None:
-                return None
-            proven = proven_parts(record, contiguous(listed, self.client.options.min_part_bytes))
-            if proven is None:
-                _log.warning("kept.parts_differ", key=record.key, upload_id=record.upload_id)
-                return None
-            parts = proven
-            if not self.client.features.has(Feature.UNEQUAL_PARTS) and any(
-                part.size != self.client.options.part_bytes for part in parts
-            ):
-                return None
-        stored = total_of(parts)
-        start = StoredStart(parts, stored, record.tail_bytes if has_tail_after(record, stored) else 0)
-        return start if start.size else None
-
     async def keeps(self, claim: UploadClaim) -> bool:
         """Whether the record of an upload whose server is gone keeps it. The record takes it over: from now
         on nobody sends parts of it."""
-        found = await self.read(claim.kept_in) if claim.kept_in is not None else None
+        found = await self.records.read(claim.kept_in) if claim.kept_in is not None else None
         if found is None or found.record.upload_id != claim.upload_id:
             return False
         if found.record.state == "sending" and found.name not in self._held:
@@ -433,93 +356,26 @@ class S3KeptUploads:
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────
 
-    async def _parts_of(self, key: str, upload_id: str) -> list[UploadedPart] | None:
-        """List all parts of an upload; None if it is gone."""
-        found: list[UploadedPart] = []
-        after: dict[str, Any] = {}
-        with in_scope(None):
-            while True:
-                try:
-                    answer = await self.client.call("ListParts", Key=key, UploadId=upload_id, **after)
-                except StorageError as error:
-                    if has_code(error, "NoSuchUpload") or has_status(error, 404):
-                        return None
-                    raise
-                found += [part_of_listing(line) for line in answer.get("Parts", ())]
-                following = answer.get("NextPartNumberMarker")
-                if not answer.get("IsTruncated"):
-                    return found
-                if following is None or following == after.get("PartNumberMarker"):
-                    raise StorageFailure("storage repeats its listing", detail=f"of parts of {key!r}")
-                after = {"PartNumberMarker": int(following)}
-
-    async def _is_stored(self, key: str) -> bool:
-        """Whether a file has the name, so that STAT would never show what is kept."""
-        with in_scope(None):
-            try:
-                await self.client.call("HeadObject", Key=key)
-            except NotFound:
-                return False
-        return True
-
     async def _has_room(self, user: str, name: str, size: int) -> bool:
         """Whether the user's limits allow another kept upload of this size."""
-        others = [each for each in await self.names_of(folder_of(user)) if each != name]
+        others = [each for each in await self.records.names_of(folder_of(user)) if each != name]
         if len(others) >= self.limits.uploads or size > self.limits.bytes:
             return False
         for other in others:
-            found = await self.read(other)
-            start = None if found is None else await self.start_of(found.record)
+            found = await self.records.read(other)
+            start = None if found is None else await self.stored.start_of(found.record)
             size += 0 if start is None else start.size
         return size <= self.limits.bytes
 
-    async def names_of(self, prefix: str = "") -> list[str]:
-        """The names of all records, or of those of one user's folder."""
-        names: list[str] = []
-        after = None
-        while True:
-            page = await self.objects.page(prefix, after=after)
-            names += [entry.key for entry in page.entries if entry.key.endswith(SUFFIX)]
-            after = page.next
-            if after is None:
-                return names
-
-    async def _with_tail(self, name: str, record: KeptRecord, at: int, tail: bytes) -> KeptRecord:
-        """Store the tail; return the record that describes it."""
-        if not tail:
-            return replace(record, tail=None, tail_at=at, tail_bytes=0, tail_sha256="")
-        stored_as = name_of_tail(name, uuid.uuid4().hex)
-        await self.objects.put(stored_as, tail)
-        digest = (await asyncio.to_thread(hashlib.sha256, tail)).hexdigest()
-        return replace(record, tail=stored_as, tail_at=at, tail_bytes=len(tail), tail_sha256=digest)
-
-    async def _tail_of(self, record: KeptRecord) -> bytes:
-        """Read the tail. Raises StorageFailure: if it is not what was stored."""
-        found = await self.objects.read_version(record.tail or "", MAX_PART_BYTES)
-        tail = b"" if found is None else found[0]
-        digest = (await asyncio.to_thread(hashlib.sha256, tail)).hexdigest()
-        if digest != record.tail_sha256:
-            raise StorageFailure(
-                "the end of the unfinished upload is damaged: send the file again from its start",
-                detail=f"tail {record.tail!r} of {record.key!r}",
-            )
-        return tail
-
     async def _dispose(self, record: KeptRecord, *, aborts: bool) -> None:
         """Remove what a record that is gone has named."""
-        await self._delete(record.tail)
+        await self.stored.delete_tail(record.tail)
         if aborts and record.upload_id is not None:
             with in_scope(None):
                 if not await abort_upload(self.client, record.key, record.upload_id):
                     entry = await self._journal.claim(record.key)
                     await entry.named(record.upload_id)
                     self._journal.abandon(entry)
-
-    async def _delete(self, name: str | None) -> None:
-        """Delete a tail. One that stays is removed with the next sweep."""
-        if name is not None:
-            with suppress(StorageError):
-                await self.objects.delete(name)
 
 
 def _is_of(record: KeptRecord, user: str, key: str) -> bool:
