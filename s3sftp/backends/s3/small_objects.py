@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.credentials.user_scope import in_scope
-from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.http.response_body import read_all, response_body
 from s3sftp.backends.s3.keys import reserved_prefix
 from s3sftp.backends.s3.metadata.objects import new_object, server_time, version_of
 from s3sftp.backends.s3.retry_policy import RequestKind
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.delete_object import delete_object
+from s3sftp.backends.s3.write.delete_version import delete_version
 from s3sftp.backends.s3.write.put_object import put_object
 from s3sftp.backends.small_objects import ListedEntry, ListedPage
 from s3sftp.errors import Changed, NotFound, StorageFailure, describe_unexpected
@@ -88,25 +88,12 @@ class BucketObjects:
         return data, version_of(answer) or ""
 
     async def erase(self, key: str, etag: str) -> bool:
-        """Remove an object if it still has this ETag; return whether it had. A store that ignores the
-        condition is asked for the ETag first."""
+        """Remove an object if it still has this ETag; return whether it had."""
         with in_scope(None):
-            await self._conditions.probe()
-            conditional = self._client.has_parameter("DeleteObject", "IfMatch")
-            if conditional and self._conditions.are_relied_on(Feature.CONDITIONAL_DELETES):
-                try:
-                    await delete_object(self._client, self._root + key, IfMatch=etag)
-                except (Changed, NotFound):
-                    return False
-                return True
             try:
-                head = await self._client.call("HeadObject", Key=self._root + key)
-            except NotFound:
+                return await delete_version(self._client, self._conditions, self._root + key, etag)
+            except Changed:
                 return False
-            if version_of(head) != etag:
-                return False
-            await delete_object(self._client, self._root + key)
-        return True
 
     async def delete(self, key: str) -> None:
         with in_scope(None):

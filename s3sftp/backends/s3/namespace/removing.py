@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from s3sftp.backends.contract import Place, Session
 from s3sftp.backends.s3.client import Answer, S3Client
-from s3sftp.backends.s3.errors import has_status, is_batch_refusal, may_lack_feature
+from s3sftp.backends.s3.errors import is_batch_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import KeyMapping
 from s3sftp.backends.s3.metadata.cache import MetadataCache
@@ -15,14 +15,14 @@ from s3sftp.backends.s3.metadata.lookup import Lookup
 from s3sftp.backends.s3.namespace.directories import DirectoryMarkers, marker_levels
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.delete_object import delete_object
-from s3sftp.errors import Changed, NotFound, StorageError
+from s3sftp.backends.s3.write.delete_version import delete_version
+from s3sftp.errors import Changed, StorageError
 from s3sftp.runtime.concurrency import for_each
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
 BATCH = 1000
 """Maximum keys of one DeleteObjects."""
-_REPLACED = "copied, but the source was replaced meanwhile"
 _NOT_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 """Characters that the XML of DeleteObjects cannot carry. Names from this server lack them."""
 
@@ -60,53 +60,16 @@ class Remover:
     async def source(self, key: str, version: str | None) -> None:
         """Remove an object that has been copied elsewhere, unless it has been replaced since.
 
-        If the store lacks conditional deletes, or may ignore them, a HEAD immediately before checks the
-        version.
-
         Raises Changed: if the object has another version.
         """
         if version is None:
             await delete_object(self._client, key)
             return
-        if self._client.has_parameter("DeleteObject", "IfMatch"):
-            await self._conditions.probe()
-        if not self._matched_deletes():
-            await self._looked_at(key, version)
-            return
-        if not self._conditions.are_relied_on(Feature.CONDITIONAL_DELETES) and not await self._is_still(
-            key, version
-        ):
-            return
         try:
-            await delete_object(self._client, key, IfMatch=version)
-        except NotFound:
-            return
-        except StorageError as error:
-            if may_lack_feature(self._client.features, Feature.CONDITIONAL_DELETES, error):
-                await self._client.features.do_without(
-                    Feature.CONDITIONAL_DELETES, error, self._looked_at(key, version)
-                )
-            elif not has_status(error, 412):
-                raise
-            elif await self._lookup.object(key) is not None:
-                raise Changed(_REPLACED, detail=error.detail) from error
-
-    def _matched_deletes(self) -> bool:
-        return self._client.features.has(Feature.CONDITIONAL_DELETES) and self._client.has_parameter(
-            "DeleteObject", "IfMatch"
-        )
-
-    async def _looked_at(self, key: str, version: str) -> None:
-        """Remove an object after a HEAD has confirmed its version. Raises Changed: if it has another."""
-        if await self._is_still(key, version):
-            await delete_object(self._client, key)
-
-    async def _is_still(self, key: str, version: str) -> bool:
-        """Whether a HEAD finds the object. Raises Changed: if it has another version."""
-        info = await self._lookup.object(key)
-        if info is not None and info.version != version:
-            raise Changed(_REPLACED, detail="HEAD has told so")
-        return info is not None
+            await delete_version(self._client, self._conditions, key, version)
+        except Changed as error:
+            text = "copied, but the source was replaced meanwhile"
+            raise Changed(text, detail=error.detail) from error.__cause__
 
     async def tree(self, top: str, keys: Sequence[str], *, keep_directories: bool = False) -> None:
         """Remove all these keys below `top`, in batches if the store supports them.
