@@ -1,7 +1,7 @@
 """What each option does: the text below it in its class, read from the source to make a page or a schema.
 
-Pydantic reads these texts when it makes a class, if `use_attribute_docstrings` asks for it. That was a sixth
-of the time that each command and each worker needs to start, and none of them shows the texts.
+Pydantic reads these texts when it makes a class, if `use_attribute_docstrings` asks for it. Then each command
+and each worker would parse the source at its start, and hardly any of them shows the texts.
 """
 
 from __future__ import annotations
