@@ -71,7 +71,7 @@ def listing(names: int) -> Requests:
 
 def rename() -> Requests:
     """A posix-rename of a file up to 5 GiB, nothing known. Just after its upload it is one HEAD less."""
-    return Counter(HeadObject=1, ListObjectsV2=1, CopyObject=1, DeleteObject=1)
+    return Counter(HeadObject=1, CopyObject=1, DeleteObject=1)
 
 
 def writes(requests: Mapping[str, float]) -> float:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -172,8 +173,8 @@ async def test_a_file_is_stored_before_the_journal_knows(
         await until(lambda: ear.heard)
         claim = backend.journal.claim
 
-        async def claim_that_ends_slowly(key: str) -> object:
-            entry = await claim(key)
+        async def claim_that_ends_slowly(key: str, **options: Any) -> object:
+            entry = await claim(key, **options)
             done = entry.done
 
             async def slowly() -> None:

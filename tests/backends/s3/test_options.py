@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from s3sftp.backends.s3 import S3Options
+from s3sftp.config.option_texts import describe_options
 
 
 @pytest.mark.parametrize(
@@ -65,4 +66,5 @@ def test_secrets_are_not_printed() -> None:
 
 
 def test_every_option_says_what_it_is_for() -> None:
+    describe_options(S3Options)
     assert all(field.description for field in S3Options.model_fields.values())
