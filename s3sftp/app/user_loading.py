@@ -107,12 +107,10 @@ def _problems_of(
             ' rights = "read-only" says both'
         )
     problems += _reserved_problems(name, user, tables, reserved)
-    try:
-        identity_of(name, user).tree()
-    except ConfigurationError as error:
-        problems += [
-            f"users.{name} ({_where(problem, name, tables)}): {problem}" for problem in error.problems
-        ]
+    problems += [
+        f"users.{name} ({_where(problem, name, tables)}): {problem}"
+        for problem in identity_of(name, user).problems()
+    ]
     return problems
 
 

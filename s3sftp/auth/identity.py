@@ -12,7 +12,7 @@ from pydantic import AfterValidator, PlainSerializer
 from s3sftp.auth.limits import NO_LIMITS, Limits
 from s3sftp.auth.login_methods import ANY_ONE, LoginMethods
 from s3sftp.auth.login_rules import NO_RULES, LoginRules
-from s3sftp.fs import NO_QUOTA, AccessRules, Mount, Mounts, Quota
+from s3sftp.fs import NO_QUOTA, AccessRules, Mount, Mounts, Quota, tree_problems
 
 Attributes = Annotated[
     Mapping[str, str], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[str, str])
@@ -74,6 +74,10 @@ class Identity(_WithTree):
             tree = self._built_tree()
         object.__setattr__(self, "_tree", tree)
         return tree
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with the user's tree, without building it."""
+        return tree_problems(self.prefix, self.rules, self.directories, self.mounts, self.paths, self.quota)
 
     def _built_tree(self) -> Mounts:
         return Mounts.of(

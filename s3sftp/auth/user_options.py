@@ -165,6 +165,8 @@ class GroupOptions(AccessOptions):
 
     def mounts_of(self, user: str) -> tuple[Mount, ...]:
         """The mounts of the user with this name."""
+        if not self.mounts:
+            return ()
         return tuple(
             Mount(
                 path,
@@ -181,6 +183,8 @@ class GroupOptions(AccessOptions):
     @property
     def login_rules(self) -> LoginRules:
         """When and from where the user may log in."""
+        if not (self.disabled or self.expires or self.networks or self.hours):
+            return NO_RULES
         hours = tuple(map(WeeklyHours.parse, self.hours))
         rules = LoginRules(self.disabled, self.expires, self.networks, hours)
         return NO_RULES if rules == NO_RULES else rules

@@ -16,6 +16,9 @@ ENDINGS = (".toml", *YAML_ENDINGS)
 """How the names of files end that users can be read from."""
 _MAX_BYTES = 64 << 20
 """Maximum size of a file. A hundred thousand users fit; reading a larger file may use up all memory."""
+_USUAL_BYTES = 64 << 10
+"""Most files are smaller. A read reserves memory for all that it may return, which takes longer than the file
+of one user."""
 
 
 class Document:
@@ -69,7 +72,9 @@ def read_document(file: Path, *, only_toml: bool = False) -> tuple[dict[str, Any
 def _text_of(file: Path) -> str:
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
+            data = stream.read(_USUAL_BYTES)
+            if len(data) == _USUAL_BYTES:
+                data += stream.read(_MAX_BYTES + 1 - _USUAL_BYTES)
         if len(data) > _MAX_BYTES:
             raise ConfigurationError([f"{file} is larger than {_MAX_BYTES >> 20} MiB"])
         return data.decode("utf-8")

@@ -4,7 +4,7 @@ from s3sftp.fs.access_rules import AccessRules, OnConflict
 from s3sftp.fs.filesystem import FileSystem, NewAttributes
 from s3sftp.fs.hashing import ALGORITHMS, HashRequest
 from s3sftp.fs.listing import OpenDirectory
-from s3sftp.fs.mounts import Mount, Mounts
+from s3sftp.fs.mounts import Mount, Mounts, tree_problems
 from s3sftp.fs.open_files import OpenReader, OpenWriter
 from s3sftp.fs.open_storage import OpenStorage
 from s3sftp.fs.options import FileOptions
@@ -44,4 +44,5 @@ __all__ = [
     "VirtualPath",
     "WriteMode",
     "rights_of",
+    "tree_problems",
 ]

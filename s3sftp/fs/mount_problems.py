@@ -59,6 +59,8 @@ def mount_problems(
 ) -> list[str]:
     """The problems of mounts, each given as path, prefix, whether it is a file, and its storage, and of
     directories."""
+    if not mounts and not directories:
+        return []  # as most users have it
     problems = [problem for each in mounts for problem in _problems_of_one(*each[:3])]
     problems += [problem for each in directories for problem in prefix_problems(each, "directory")]
     if problems or (root and prefix_problems(root, "prefix")):

@@ -96,17 +96,9 @@ class Mounts:
         Raises ConfigurationError: if paths, prefixes, directories or patterns cannot be used, or if mounts
         overlap; lists every problem.
         """
-        root = [] if prefix is None else [Mount("/", prefix)]
-        problems = [
-            *(prefix_problems(prefix, "prefix") if prefix else []),
-            *mount_problems([(m.path, m.prefix, m.file, m.storage) for m in mounts], prefix, directories),
-            *rule_problems(
-                [("", rules), *((m.path, m.rules) for m in mounts), *paths], {m.path for m in mounts}
-            ),
-            *quota_problems(quota, prefix, [(m.path, m.file, m.quota) for m in mounts]),
-        ]
-        if problems:
+        if problems := tree_problems(prefix, rules, directories, mounts, paths, quota):
             raise ConfigurationError(problems)
+        root = [] if prefix is None else [Mount("/", prefix)]
         mounted = [MountedAt.of(m.path, m.prefix, m.file, m.storage, m.role) for m in (*root, *mounts)]
         given = [*(quota for _ in root), *(m.quota for m in mounts)]
         declared = [_parsed(directory) for directory in directories]
@@ -237,3 +229,20 @@ class Mounts:
 
 def _parsed(path: str) -> VirtualPath:
     return VirtualPath(VirtualPath.parse(path.encode()).names)
+
+
+def tree_problems(
+    prefix: str | None,
+    rules: AccessRules,
+    directories: Sequence[str],
+    mounts: Sequence[Mount],
+    paths: Sequence[tuple[str, AccessRules]],
+    quota: Quota,
+) -> list[str]:
+    """Everything that is wrong with what `Mounts.of` would build a tree from."""
+    return [
+        *(prefix_problems(prefix, "prefix") if prefix else []),
+        *mount_problems([(m.path, m.prefix, m.file, m.storage) for m in mounts], prefix, directories),
+        *rule_problems([("", rules), *((m.path, m.rules) for m in mounts), *paths], {m.path for m in mounts}),
+        *quota_problems(quota, prefix, [(m.path, m.file, m.quota) for m in mounts]),
+    ]

@@ -61,10 +61,10 @@ def _problems(name: str, table: dict[str, Any]) -> list[str]:
     if options is None:
         return problems
     try:
-        read_logins({name: options}).accounts[name].identity.tree()
-    except ConfigurationError as error:
+        identity = read_logins({name: options}).accounts[name].identity
+    except ConfigurationError as error:  # a file of keys cannot be read
         return list(error.problems)
-    return []
+    return identity.problems()
 
 
 def _texts(value: object, option: str = "") -> Iterable[str]:

@@ -7,12 +7,14 @@ import base64
 import gc
 import random
 import time
+import tomllib
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncssh
 import pytest
+import yaml
 
 from s3sftp.app.config_reload import ConfigReloader
 from s3sftp.app.options import Configuration, load_configuration
@@ -57,22 +59,42 @@ def read(config: Path, sources: SourceFiles) -> Configuration:
     return load_configuration(from_toml(config), {}, (), sources)
 
 
-def read_within(seconds: float, config: Path) -> Configuration:
-    """What is read, in so much of a processor's time. A machine that has much else to do is slower now and
-    then, so that only a limit that is missed each time is missed."""
+def parse_alone(users: Path) -> None:
+    """What the libraries have to do for these users at least: to parse each file and each key."""
+    for file in users.iterdir():
+        tables = (
+            tomllib.loads(file.read_text()) if file.suffix == ".toml" else yaml.safe_load(file.read_text())
+        )
+        for user in tables.get("users", {}).values():
+            for line in user["authorized_keys"]:
+                asyncssh.import_public_key(line)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def read_within(seconds: float, times: float, config: Path) -> Configuration:
+    """What is read, in so much of a processor's time, or in so many times of what the libraries alone take
+    on a processor that is slower. A machine that has much else to do is slower now and then, so that only a
+    limit that is missed each time is missed."""
     taken = []
     for _ in range(5):
         began = time.process_time()
         found = read(config, SourceFiles())
         taken.append(time.process_time() - began)
-        if taken[-1] < seconds:
+        if taken[-1] < seconds or taken[-1] < times * seconds_of(
+            lambda: parse_alone(config.parent / "users")
+        ):
             return found
     pytest.fail(f"took {taken} s")
 
 
 @pytest.mark.alone
 def test_ten_thousand_users_in_a_directory_of_files_are_read_in_less_than_two_seconds(config: Path) -> None:
-    found = read_within(2, config)  # 0.7 s of a processor of 2020
+    found = read_within(2, 4, config)
     assert len(found.logins.accounts) == USERS
 
 
@@ -91,7 +113,7 @@ def test_ten_thousand_users_in_yaml_with_two_groups_are_read_in_less_than_two_se
     )
     file = tmp_path / "s3sftp.toml"
     file.write_text(f"backend = 'memory'\n[auth]\nusers_dir = '{users}'\n")
-    found = read_within(2, file)  # 1.1 s of a processor of 2020
+    found = read_within(2, 4, file)
     assert len(found.logins.accounts) == USERS
     assert found.logins.accounts["partner-7"].identity.attributes == {"region": "eu", "tenant": "partner-7"}
 

@@ -11,7 +11,6 @@ from s3sftp.auth.mount_roles import refused_roles
 from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes
 from s3sftp.auth.user_options import UserOptions
 from s3sftp.config import read_table
-from s3sftp.errors import ConfigurationError
 
 
 def account_of_table(
@@ -41,7 +40,5 @@ def _require_usable(identity: Identity, home: UserHomes) -> None:
             raise AnswerProblem(f"mount {mount.path!r}: there is no storage {mount.storage!r}")
     for path, problem in refused_roles(identity.mounts, home.roles):
         raise AnswerProblem(f"mount {path!r}: {problem}")
-    try:
-        identity.tree()
-    except ConfigurationError as error:
-        raise AnswerProblem("; ".join(error.problems)) from None
+    if problems := identity.problems():
+        raise AnswerProblem("; ".join(problems))
