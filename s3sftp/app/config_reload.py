@@ -23,6 +23,7 @@ from s3sftp.auth import AccountChanges, Accounts, log_account_problems, log_unus
 from s3sftp.auth.mount_roles import refused_roles
 from s3sftp.config import Snapshot, SourceFiles
 from s3sftp.errors import ConfigurationError, describe_unexpected
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.event_tap import tap
 
@@ -92,9 +93,7 @@ class ConfigReloader:
 
     async def stop(self) -> None:
         """Stop polling for changes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_and_wait(self._task)
 
     async def _run(self) -> None:
         while True:

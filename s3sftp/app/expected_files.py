@@ -31,6 +31,7 @@ from s3sftp.events import Committed, Renamed
 from s3sftp.events.cloud_event import CloudEvent
 from s3sftp.events.expect.rules import ExpectedFile, ExpectRule, files_met, missing_event
 from s3sftp.fs.paths import VirtualPath
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metric_catalogue import FILES_MISSING
 from s3sftp.telemetry.metrics import Metrics
@@ -79,9 +80,7 @@ class ExpectedFiles:
         self._task = asyncio.create_task(self._run(), name="expected-files")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await cancel_and_wait(self._task)
         self._marks.close()
 
     async def committed(self, event: Committed) -> None:

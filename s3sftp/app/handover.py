@@ -24,6 +24,7 @@ from pydantic import SecretStr, ValidationError
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth import Accounts, account_from_line, account_to_line
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.runtime.memory_files import memory_file, read_file
 from s3sftp.telemetry import get_logger
 
@@ -135,9 +136,7 @@ class AccountUpdates:
 
     async def stop(self) -> None:
         """Stop applying files."""
-        if self._working is not None:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
+        await cancel_and_wait(self._working)
         self._drop_next()
 
     async def _work(self) -> None:

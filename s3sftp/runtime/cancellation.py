@@ -63,3 +63,10 @@ async def wait_until_done(waiting: asyncio.Future[T]) -> None:
             await asyncio.wait([waiting])
     if not waiting.cancelled():
         waiting.exception()  # retrieved, so that asyncio does not log it as never retrieved
+
+
+async def cancel_and_wait(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task and wait until it has ended, however it ends. None: a task that was never started."""
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

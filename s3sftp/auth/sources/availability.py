@@ -19,6 +19,7 @@ from typing import TypeVar
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.auth.sources.circuit import Circuit
 from s3sftp.auth.sources.transfer_family import AnswerProblem
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
@@ -73,9 +74,7 @@ class Availability:
 
     async def close(self) -> None:
         """Stop probing."""
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
+        await cancel_and_wait(self._probing)
 
     def _failed(self) -> None:
         self._circuit.failed()

@@ -31,6 +31,7 @@ from s3sftp.backends.local.threads import DiskThreads
 from s3sftp.backends.local.tree import DirectoryTree, Root, open_root
 from s3sftp.backends.local.uploads import LocalUpload, UncommittedFile, contract_violation
 from s3sftp.errors import IsADirectory
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.local")
@@ -65,9 +66,7 @@ class LocalBackend(CompleteBackend):
             self._sweeping = asyncio.create_task(self._sweep())
 
     async def stop(self) -> None:
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await cancel_and_wait(self._sweeping)
         root, self._root = self._root, None
         if root is not None:
             await self._threads.surely(root.close)

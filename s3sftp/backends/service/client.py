@@ -20,6 +20,7 @@ from s3sftp.backends.service.messages import Message, UploadStarted, WriteFile
 from s3sftp.backends.service.options import ServiceOptions
 from s3sftp.backends.service.stub import Caller
 from s3sftp.errors import NoSpace, StorageFailure, TimedOut
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger, span
 
 _log = get_logger("s3sftp.service")
@@ -115,8 +116,7 @@ class ServiceClient(Caller):
     async def close(self) -> None:
         """Close the connection; the service aborts what has begun."""
         self._end("closed")
-        self._reading.cancel()
-        await asyncio.wait([self._reading])
+        await cancel_and_wait(self._reading)
         await self._stream.closed()
 
     async def _ask(self, message: Message) -> dict[str, Any]:

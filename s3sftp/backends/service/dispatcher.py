@@ -18,7 +18,7 @@ from s3sftp.backends.service import messages as ask
 from s3sftp.backends.service.messages import Message, Page
 from s3sftp.backends.service.upload_receiver import UploadReceiver
 from s3sftp.errors import InvalidRequest, StorageFailure, Unsupported
-from s3sftp.runtime.cancellation import StrayCancellationGuard
+from s3sftp.runtime.cancellation import StrayCancellationGuard, cancel_and_wait
 
 _cancelled_is_failed = StrayCancellationGuard(
     lambda: StorageFailure(detail="the call was cancelled by something of its own")
@@ -176,8 +176,7 @@ class PagedListing:
         return page
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await cancel_and_wait(self._task)
 
     async def _fill(self, pages: AsyncIterator[Sequence[Entry]]) -> None:
         end: Exception | None = None

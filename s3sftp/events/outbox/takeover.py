@@ -24,6 +24,7 @@ from s3sftp.events.outbox.failure_reports import FailureReports
 from s3sftp.events.outbox.lease import Lease, LeaseLost, running_clock
 from s3sftp.events.outbox.own_entries import OwnEntries
 from s3sftp.events.outbox.unfinished_changes import Look, UnfinishedChanges
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.events")
@@ -69,9 +70,7 @@ class Takeover:
         self._task = asyncio.create_task(self._run(), name="events-takeover")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_and_wait(self._task)
 
     async def release(self) -> None:
         """Ask others to adopt what this process had adopted."""

@@ -21,6 +21,7 @@ from aiobotocore.session import AioSession
 
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed, source_failed, source_name
 from s3sftp.backends.s3.http.signing import FrozenCredentials
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -95,9 +96,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
 
     async def close(self) -> None:
         """Stop asking."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        await cancel_and_wait(self._asking)
 
     def _expires_within(self, seconds: int) -> bool:
         needs_refresh = getattr(self._found, "refresh_needed", None)

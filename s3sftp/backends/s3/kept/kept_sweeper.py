@@ -10,6 +10,7 @@ from s3sftp.backends.s3.kept.kept_uploads import S3KeptUploads
 from s3sftp.backends.s3.kept.records import SUFFIX, TAIL_SUFFIX, record_of_tail
 from s3sftp.backends.small_objects import ListedEntry
 from s3sftp.errors import StorageError
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -27,10 +28,8 @@ class KeptSweeper:
         self._task = asyncio.create_task(self._run(), name="s3-kept-sweeper")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancel_and_wait(self._task)
+        self._task = None
 
     async def sweep(self) -> int:
         """Remove what is too old, by the store's clock; return how many uploads that were.

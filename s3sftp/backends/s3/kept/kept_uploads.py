@@ -45,6 +45,7 @@ from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.journaled_upload import JournaledUpload, abort_upload
 from s3sftp.backends.s3.write.uploads import S3Upload
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metric_catalogue import KEPT_UPLOADS
 from s3sftp.telemetry.metrics import Metrics
@@ -153,10 +154,8 @@ class S3KeptUploads:
     async def stop(self) -> None:
         if self.sweeper is not None:
             await self.sweeper.stop()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancel_and_wait(self._task)
+        self._task = None
 
     def count(self, outcome: str) -> None:
         """Count what has become of a kept upload."""

@@ -40,6 +40,7 @@ from s3sftp.backends.s3.recovery.upload_journal import ClaimRecord, FailureNotic
 from s3sftp.backends.s3.requests.list_pages import pages
 from s3sftp.backends.s3.write.delete_object import delete_object
 from s3sftp.errors import NotFound, StorageError, StorageFailure, describe_unexpected
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -140,9 +141,7 @@ class BucketJournal:
     async def stop(self) -> None:
         """Remove the lease at once. Other instances abort the remaining claims when they are old enough."""
         self._is_stopped = True
-        if self._renewing is not None:
-            self._renewing.cancel()  # a store that does not reply must not delay the stop
-            await asyncio.gather(self._renewing, return_exceptions=True)
+        await cancel_and_wait(self._renewing)  # a store that does not reply must not delay the stop
         if self._has_lease:
             await self._erase_lease(self._instance)
 

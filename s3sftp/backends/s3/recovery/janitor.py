@@ -19,6 +19,7 @@ from s3sftp.backends.s3.recovery.lost_upload_ids import own_uploads, uploads_of
 from s3sftp.backends.s3.recovery.upload_journal import JournalEntry, UploadClaim, UploadJournal
 from s3sftp.backends.s3.write.journaled_upload import abort_upload
 from s3sftp.errors import StorageError
+from s3sftp.runtime.cancellation import cancel_and_wait
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -50,10 +51,8 @@ class Janitor:
         self._task = asyncio.create_task(self._run(), name="s3-janitor")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancel_and_wait(self._task)
+        self._task = None
 
     async def sweep(self) -> int:
         """Abort what is old enough; return how many uploads are gone. Only one sweep runs at a time."""
