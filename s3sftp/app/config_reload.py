@@ -142,7 +142,8 @@ class ConfigReloader:
         if not isinstance(found, Configuration):
             self._failed(found, asked)
             return
-        if unknown := _impossible_mounts(found.logins.accounts, self._started_with):
+        # of ten thousand users, each look at all of them takes as long as a hundred requests of clients
+        if unknown := await asyncio.to_thread(_impossible_mounts, found.logins.accounts, self._started_with):
             self._failed(unknown, asked)
             return
         before = len(self._logins.accounts)
@@ -156,8 +157,8 @@ class ConfigReloader:
             await self._apply(found.logins.accounts)
         self._logins = found.logins
         self._interval = found.options.server.reload_interval
-        self._log_changes(changes, asked or bool(self._problems))
-        if tap.is_read:  # of ten thousand users it takes a second
+        await asyncio.to_thread(self._log_changes, changes, asked or bool(self._problems))
+        if tap.is_read:
             await asyncio.to_thread(_observe_changes, changes)
         self._problems = ()
         self._reloaded(True, len(self._logins.accounts))
@@ -174,7 +175,7 @@ class ConfigReloader:
 
     def _attempt(self, sources: SourceFiles) -> Configuration | Sequence[str]:
         try:
-            return self._read(sources)
+            return self._read(sources).without_tables()  # which takes a while to free, so not on the loop
         except ConfigurationError as error:
             return error.problems
 
@@ -223,10 +224,11 @@ class ConfigReloader:
 def _impossible_mounts(accounts: Accounts, options: ServerOptions) -> list[str]:
     """The problem with each mount in a storage that the running server does not have, or with a role that it
     does not assume."""
+    roles = options.mount_roles
     problems = [
         f"users.{user}.mounts.{path!r}: {problem} in the running server; restart it to use it"
         for user, account in accounts.items()
-        for path, problem in refused_roles(account.identity.mounts, options.mount_roles)
+        for path, problem in refused_roles(account.identity.mounts, roles)
     ]
     return problems + [
         f"users.{user}.mounts.{mount.path!r}: storage {mount.storage!r} is new; restart the server to use it"

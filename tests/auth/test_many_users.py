@@ -120,12 +120,14 @@ def test_ten_thousand_users_in_yaml_with_two_groups_are_read_in_less_than_two_se
 
 @pytest.mark.alone
 async def test_reading_ten_thousand_users_again_holds_up_nothing_else_in_the_process(config: Path) -> None:
-    """Counted in what this process computes between two turns of the event loop, whatever else runs. Where
-    others have its processor for a moment, a thread of ours may compute meanwhile: not each time."""
+    """Counted in what this process computes between two turns of the event loop, whatever else runs: 50 ms,
+    or a twentieth of the reading on a processor that is slower. Where others have its processor for a
+    moment, a thread of ours may compute meanwhile: not each time."""
     longest = []
+    most = max(0.05, seconds_of(lambda: read(config, SourceFiles())) / 20)
     for _ in range(8):
         longest.append(await longest_pause_while_reading(config))
-        if longest[-1] < 0.05:
+        if longest[-1] < most:
             return
     pytest.fail(f"paused for {longest} s")
 
