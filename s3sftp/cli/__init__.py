@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import signal
 from importlib import import_module
 from typing import Any, cast
@@ -57,6 +58,8 @@ class _Commands(click.Group):
         import_asyncssh()
         name = _OTHER_NAMES.get(cmd_name, cmd_name.replace("-", "_"))
         command = cast(click.Command, getattr(import_module(f"s3sftp.cli.{name}"), name))
+        gc.freeze()
+        gc.enable()
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `s3sftp.__main__` has left it
             signal.signal(signal.SIGINT, signal.default_int_handler)
         return command
