@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What fails in `TESTS` runs once more: docs/decisions/0042
 PYTEST = $(BIN)/python -m pytest
 TWICE = $(BIN)/python -m tests.twice
-TESTS = $(TWICE) -n 2 --dist loadfile -m "not alone and not long" && $(TWICE) -m "alone and not long"
+TESTS = $(TWICE) -n 3 --dist loadfile -m "not alone and not long" && $(TWICE) -m "alone and not long"
 
 # What tells in two minutes whether a change holds: the server in the process of its tests, without S3 and clients
 FAST_TESTS = tests/auth tests/backends/test_memory.py tests/config tests/docs/test_layers.py tests/events tests/fs \
