@@ -102,11 +102,18 @@ async def cut_and_go_on(scene: Scene, client: str, cut: str, percent: int, file:
         CUTS[4]: kill_worker,
         CUTS[5]: stop_server,
     }
-    at = size * percent // 100
-    scene.line.cut_at(at, action.get(cut), resets=cut not in action)
+    at, is_done = size * percent // 100, asyncio.Event()
+
+    async def act() -> None:
+        if cut in action:
+            await action[cut]()
+        is_done.set()
+
+    scene.line.cut_at(at, act, resets=cut not in action)
     async with await start_upload(scene, client, file) as running:
         started.append(running)
         (await running.result(_TIMEOUT)).failed()
+    assert is_done.is_set(), cut
     if cut in (CUTS[3], CUTS[5]):
         await server.ended(120)
     if "SIGKILL of the only" not in cut and "worker" not in cut:
