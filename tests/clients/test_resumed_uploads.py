@@ -11,6 +11,7 @@ import pytest
 from testbed.s3_store import Store
 from tests.clients.cuts.scene import Scene, cut_scene
 from tests.support.client_workspace import content
+from tests.support.commands import installed
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES
 
@@ -38,6 +39,11 @@ async def _put(scene: Scene, client: str, *, again: bool = False) -> None:
         case "lftp":
             lines = ("set net:max-retries 1", f"put {'-c ' if again else ''}{file} -o {desk.remote}/x")
             (await clients.lftp(*lines, timeout=120)).ok()
+        case "psftp":
+            (await clients.psftp(f"{'reput' if again else 'put'} {file} {desk.remote}/x", timeout=120)).ok()
+        case "rclone":
+            words = ("copyto", str(file), f"alice:{desk.remote}/x", "--inplace", "--retries", "1")
+            (await clients.rclone(*words, program=installed("rclone"), timeout=120)).ok()
         case "paramiko":
             await asyncio.to_thread(_put_with_paramiko, scene, again)
 
@@ -63,7 +69,7 @@ async def _is_whole(scene: Scene) -> None:
     await scene.nothing_hidden_is_left()
 
 
-@pytest.mark.parametrize("client", ["openssh", "lftp", "paramiko"])
+@pytest.mark.parametrize("client", ["openssh", "lftp", "paramiko", "psftp"])
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["same server", "another replica"])
 async def test_a_client_goes_on_after_a_reset(scene: Scene, client: str, elsewhere: bool) -> None:
     one, other = scene.servers
@@ -132,7 +138,7 @@ async def test_a_small_file_is_kept_too(scene: Scene) -> None:
     assert await scene.desk.body("x") == b"0123456789, and more"
 
 
-@pytest.mark.parametrize("client", ["openssh", "paramiko"])
+@pytest.mark.parametrize("client", ["openssh", "paramiko", "rclone"])
 async def test_a_client_that_begins_anew_gets_a_whole_file(scene: Scene, client: str) -> None:
     one, _ = scene.servers
     await _cut(scene, client, HALF)
