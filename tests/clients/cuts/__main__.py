@@ -14,6 +14,7 @@ from tests.clients.cuts.cutter import CLIENTS, CUTS, Outcome, cut_and_go_on
 from tests.clients.cuts.scene import cut_scene
 from tests.support.client_workspace import content
 from tests.support.s3_client import s3_client
+from tests.support.server import Groups
 
 _MB = 1_000_000
 
@@ -36,12 +37,12 @@ async def _cut_all(store: Store, directory: Path, size: int, only: str) -> list[
     bucket = new_bucket_name()
     store.make_bucket(bucket)
     # the default part size, and a drain that does not wait for a line on which nothing comes any more
-    options = {
+    options: Groups = {
         "files": {"resume": "1h"},
         "s3": {"part_bytes": None},
         "server": {"drain_timeout": "1s"},
     }
-    two_workers = {"server": {"drain_timeout": "1s", "workers": 2}}
+    two_workers: Groups = {"server": {"drain_timeout": "1s", "workers": 2}}
     file = directory / "x"
     file.write_bytes(await asyncio.to_thread(content, size))
     outcomes = []
