@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import asyncssh
 import pytest
 
 from testbed.s3_store import Store
-from tests.support.client_workspace import ClientWorkspace, content
-from tests.support.clients import Clients
-from tests.support.cut_line import CutLine
+from tests.clients.cuts.scene import Scene, cut_scene
+from tests.support.client_workspace import content
+from tests.support.commands import installed
 from tests.support.s3_client import S3
-from tests.support.server import PART_BYTES, USER, Server
+from tests.support.server import PART_BYTES
 
 SIZE = 40_000_000
 HALF = SIZE // 2
@@ -22,69 +21,10 @@ WHOLE = content(SIZE)
 OPTIONS = {"files": {"resume": "1h"}, "s3": {"part_bytes": PART_BYTES}}
 
 
-class Scene:
-    """Two servers on one bucket, and the line to one of them."""
-
-    def __init__(self, servers: list[Server], ports: list[int], line: CutLine, desk: ClientWorkspace) -> None:
-        self.servers = servers
-        self._ports = ports
-        self.line = line
-        self.desk = desk
-
-    def lead_to(self, server: Server) -> None:
-        """Let the connections to come reach this server."""
-        self.line.target = (server.host, self._ports[self.servers.index(server)])
-
-    async def size(self) -> int | None:
-        """What STAT says of the file, which no listing shows."""
-        self.line.cut_at(None)
-        async with self.desk.clients.asyncssh() as connection, connection.start_sftp_client() as sftp:
-            assert [name for name in await sftp.listdir(self.desk.remote) if name not in (".", "..")] == []
-            try:
-                return (await sftp.stat(f"{self.desk.remote}/x")).size
-            except asyncssh.SFTPNoSuchFile:
-                return None
-
-    async def parts_are_stored(self, count: int) -> None:
-        """Wait until the bucket has so many parts of the upload."""
-        s3, found = self.desk.s3, 0
-        while found < count:
-            for key, upload_id in await s3.multipart_uploads():
-                listed = await s3.client.list_parts(Bucket=s3.bucket, Key=key, UploadId=upload_id)
-                found = len(listed.get("Parts", ()))
-            await asyncio.sleep(0.05)
-
-    async def nothing_is_published(self) -> None:
-        assert await self.desk.keys() in ([], [""])
-        assert not any(server.events("upload.committed") for server in self.servers)
-
-
 @pytest.fixture
 async def scene(store: Store, bucket: str, s3: S3, tmp_path: Path) -> AsyncIterator[Scene]:
-    one = Server(tmp_path / "one", store, bucket, OPTIONS)
-    public = asyncssh.read_private_key(one.key_file).export_public_key().decode().strip()
-    same: dict[str, dict[str, object]] = {
-        **OPTIONS,
-        "ssh": {"host_keys": [str(tmp_path / "one/host_ed25519")]},
-        f"users.{USER}": {"authorized_keys": [public]},
-    }
-    other = Server(tmp_path / "other", store, bucket, same)
-    try:
-        await asyncio.gather(one.astart(), other.astart())
-        async with CutLine(one.host, one.port) as line:
-            ports = [one.port, other.port]
-            one.known_hosts.write_text(one.known_hosts.read_text().replace(f":{one.port} ", f":{line.port} "))
-            one.port = line.port
-            local = tmp_path / "local"
-            local.mkdir()
-            desk = ClientWorkspace(one, local, s3, Clients(one, tmp_path / "home"))
-            scene = Scene([one, other], ports, line, desk)
-            async with desk.clients.asyncssh() as connection, connection.start_sftp_client() as sftp:
-                await sftp.makedirs(desk.remote, exist_ok=True)
-            yield scene
-    finally:
-        for server in (one, other):
-            await asyncio.to_thread(server.close)
+    async with cut_scene(store, bucket, s3, tmp_path, OPTIONS) as opened:
+        yield opened
 
 
 async def _put(scene: Scene, client: str, *, again: bool = False) -> None:
@@ -99,6 +39,11 @@ async def _put(scene: Scene, client: str, *, again: bool = False) -> None:
         case "lftp":
             lines = ("set net:max-retries 1", f"put {'-c ' if again else ''}{file} -o {desk.remote}/x")
             (await clients.lftp(*lines, timeout=120)).ok()
+        case "psftp":
+            (await clients.psftp(f"{'reput' if again else 'put'} {file} {desk.remote}/x", timeout=120)).ok()
+        case "rclone":
+            words = ("copyto", str(file), f"alice:{desk.remote}/x", "--inplace", "--retries", "1")
+            (await clients.rclone(*words, program=installed("rclone"), timeout=120)).ok()
         case "paramiko":
             await asyncio.to_thread(_put_with_paramiko, scene, again)
 
@@ -121,12 +66,10 @@ async def _cut(
 
 async def _is_whole(scene: Scene) -> None:
     assert await scene.desk.body("x") == WHOLE
-    assert await scene.desk.uploads() == []
-    hidden = await scene.desk.s3.keys(".s3sftp/")
-    assert not [key for key in hidden if "/kept/" in key]
+    await scene.nothing_hidden_is_left()
 
 
-@pytest.mark.parametrize("client", ["openssh", "lftp", "paramiko"])
+@pytest.mark.parametrize("client", ["openssh", "lftp", "paramiko", "psftp"])
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["same server", "another replica"])
 async def test_a_client_goes_on_after_a_reset(scene: Scene, client: str, elsewhere: bool) -> None:
     one, other = scene.servers
@@ -195,7 +138,7 @@ async def test_a_small_file_is_kept_too(scene: Scene) -> None:
     assert await scene.desk.body("x") == b"0123456789, and more"
 
 
-@pytest.mark.parametrize("client", ["openssh", "paramiko"])
+@pytest.mark.parametrize("client", ["openssh", "paramiko", "rclone"])
 async def test_a_client_that_begins_anew_gets_a_whole_file(scene: Scene, client: str) -> None:
     one, _ = scene.servers
     await _cut(scene, client, HALF)

@@ -160,6 +160,41 @@ async def test_a_rename_onto_the_name_throws_it_away(session: NewSession, s3: S3
     await _nothing_is_left(s3)
 
 
+@pytest.mark.parametrize("change", ["remove", "rename"])
+async def test_a_change_of_the_name_waits_for_what_is_just_being_kept(
+    session: NewSession, volumes: list[OpenStorage], s3: S3, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    backend = volumes[0].backend
+    assert isinstance(backend, S3Backend)
+    await s3.put("tenant/y", b"y")
+    files = session()
+    upload = await _write(files, DATA)
+    await upload.sync()
+    held, goes_on = asyncio.Event(), asyncio.Event()
+    call = backend.client.call
+
+    async def slow(api: str, **parameters: Any) -> Any:
+        if api == "PutObject" and str(parameters["Key"]).endswith(".tail"):
+            held.set()
+            await goes_on.wait()
+        return await call(api, **parameters)
+
+    monkeypatch.setattr(backend.client, "call", slow)
+    losing = asyncio.create_task(upload.abort(FailureReason.CONNECTION_LOST))
+    await held.wait()
+    other = session()
+    y = VirtualPath.parse(b"/y")
+    changing = asyncio.create_task(
+        other.remove(X) if change == "remove" else other.rename(y, X, overwrite=False)
+    )
+    for _ in range(100):  # it would get past the place where it waits
+        await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.gather(losing, changing)
+    await _nothing_is_left(s3)
+    assert await s3.keys("tenant/x") == ([] if change == "remove" else ["tenant/x"])
+
+
 @pytest.mark.parametrize("size", [10, len(DATA)])
 async def test_writing_from_the_start_begins_anew(session: NewSession, s3: S3, size: int) -> None:
     await _lose(session())

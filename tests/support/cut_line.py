@@ -27,6 +27,7 @@ class CutLine:
         """Whether nobody gets through."""
         self._cut_at: int | None = None
         self._then: Callable[[], Awaitable[object]] = _nothing
+        self._resets = True
         self._server: asyncio.Server | None = None
         self._lines: set[asyncio.Task[None]] = set()
 
@@ -42,10 +43,17 @@ class CutLine:
             task.cancel()
         await asyncio.gather(*self._lines, return_exceptions=True)
 
-    def cut_at(self, count: int | None, then: Callable[[], Awaitable[object]] | None = None) -> None:
-        """Reset the line when the client has sent so many bytes, after awaiting `then`. It is down until
-        the next call."""
-        self.is_down = False
+    def cut_at(
+        self,
+        count: int | None,
+        then: Callable[[], Awaitable[object]] | None = None,
+        *,
+        resets: bool = True,
+    ) -> None:
+        """Cut the line when the client has sent so many bytes, after awaiting `then`. It is down until the
+        next call. `resets`: whether both ends are reset. Otherwise what the client sends is lost from then
+        on, and the line ends when one of its ends does."""
+        self.is_down, self._resets = False, resets
         self.sent, self._cut_at, self._then = 0, count, then or _nothing
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,8 +85,12 @@ class CutLine:
                     if self._cut_at is not None and self.sent >= self._cut_at:
                         self._cut_at, self.is_down = None, True
                         await self._then()
-                        for end in ends:
-                            _reset(end)
+                        if self._resets:
+                            for end in ends:
+                                _reset(end)
+                        else:
+                            while await source.read(64 << 10):
+                                pass
                         return
                 target.write(data)
                 await target.drain()

@@ -324,17 +324,53 @@ async def test_the_janitor_spares_what_a_record_keeps(
     await dead.send(await dead.begin(), 2)
     await dead.send(await dead.begin("gone"), 1)
     await dead.kept.objects.delete(name_of_record("alice", "tenant/gone"))
-    await dead.backend.journal.stop()  # lets go of the lock, as a process that was killed
     other = await new_replica(state, janitor_min_age=timedelta(0), journal="disk")
-    await other.backend.janitor.stop()
-    janitor = Janitor(other.backend.client, other.backend.journal)
-    janitor.spares(other.kept.keeps)
-    await janitor.sweep()
+    await _sweep_after(dead, other)
     assert await other.size() == 2 * PART
     assert await _uploads(s3) == 1, "the one without a record is aborted"
     [key] = [key for key in await _hidden(s3) if key.endswith(".json")]
     assert json.loads(await s3.body(key))["state"] == "kept", "the record has taken it over"
     await other.go_on()
+
+
+async def _sweep_after(dead: Replica, other: Replica) -> None:
+    """Let the janitor of a replica find what another has left that was killed."""
+    await dead.backend.journal.stop()  # lets go of the lock, as a process that was killed
+    await other.backend.janitor.stop()
+    janitor = Janitor(other.backend.client, other.backend.journal)
+    janitor.spares(other.kept.keeps)
+    await janitor.sweep()
+
+
+@pytest.mark.parametrize(
+    ("limits", "stay"),
+    [(KeepLimits(3600, 2, 10 * PART), 2), (KeepLimits(3600, 9, PART), 1), (KeepLimits(3600, 9, 1), 0)],
+    ids=["number", "bytes", "none fits"],
+)
+async def test_the_limits_of_a_user_hold_for_what_a_killed_server_has_left(
+    new_replica: NewReplica, s3: S3, tmp_path: Path, limits: KeepLimits, stay: int
+) -> None:
+    options: dict[str, Any] = {"janitor_min_age": timedelta(0), "journal": "disk"}
+    dead = await new_replica(tmp_path / "state", limits, **options)
+    for path in ("a", "b", "c"):
+        await dead.send(await dead.begin(path), 1)
+    other = await new_replica(tmp_path / "state", limits, **options)
+    await _sweep_after(dead, other)
+    assert len(await _hidden(s3)) == stay
+    assert await _uploads(s3) == stay
+
+
+async def test_a_limit_ends_no_upload_that_another_replica_has_continued(
+    new_replica: NewReplica, other: Replica, s3: S3, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"janitor_min_age": timedelta(0), "journal": "disk"}
+    dead = await new_replica(tmp_path / "state", **options)
+    await dead.send(await dead.begin(), 1)
+    continued = await other.begin(exclusive=True)
+    assert await other.kept.adopt(continued, ALICE, None) is not None
+    await _sweep_after(dead, await new_replica(tmp_path / "state", KeepLimits(3600, 9, 1), **options))
+    await other.send(continued, 1, at=1)
+    assert await other.kept.keep(continued, DATA[2 * PART : 2 * PART + 7], ALICE) == 2 * PART + 7
 
 
 async def test_a_record_that_cannot_be_written_does_not_stop_the_upload(

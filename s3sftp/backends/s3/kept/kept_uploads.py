@@ -172,7 +172,7 @@ class S3KeptUploads:
             return
         hold = UploadHold(self, name_of_record(session.user, upload.key), session.user, upload)
         upload.hold = hold
-        upload.multipart.kept_in = hold.name
+        upload.multipart.kept_in, upload.multipart.kept_by = hold.name, hold.record.owner
         upload.multipart.when_created = hold.created
 
     async def keep(self, upload: Upload, tail: bytes, session: Session) -> int | None:
@@ -236,6 +236,7 @@ class S3KeptUploads:
         upload.write_id = upload.mark = record.write_id
         upload.mtime, upload.mode = record.mtime, record.mode
         if record.upload_id is not None:
+            upload.multipart.kept_by = record.owner
             await upload.multipart.adopt(
                 ChecksumScope[record.scope],
                 record.upload_id,
@@ -342,18 +343,35 @@ class S3KeptUploads:
 
     async def keeps(self, claim: UploadClaim) -> bool:
         """Whether the record of an upload whose server is gone keeps it. The record takes it over: from now
-        on nobody sends parts of it."""
+        on nobody sends parts of it. It does not keep what exceeds the user's limits, unless another session
+        has continued the upload: then the end of that one decides."""
         found = await self.records.read(claim.kept_in) if claim.kept_in is not None else None
         if found is None or found.record.upload_id != claim.upload_id:
             return False
-        if found.record.state == "sending" and found.name not in self._held:
+        record = found.record
+        if claim.kept_by not in (None, record.owner) or found.name in self._held:
+            return True
+        if record.state == "sending":
+            if claim.kept_by is not None and not await self._may_stay(found):
+                return False
             with suppress(Changed, AlreadyExists, NotFound):  # another session has continued it just now
-                await self.objects.put(
-                    found.name, replace(found.record, state="kept").encoded(), etag=found.etag
-                )
+                await self.objects.put(found.name, replace(record, state="kept").encoded(), etag=found.etag)
         return True
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _may_stay(self, found: FoundRecord) -> bool:
+        """Whether the user's limits allow an upload that a dead server has left. If not, its record is
+        removed, unless it has changed meanwhile: then somebody uses it."""
+        record = found.record
+        start = await self.stored.start_of(record)
+        size = 0 if start is None else start.size
+        if await self._has_room(record.user, found.name, size):
+            return True
+        if not await self.remove(found, aborts=False, outcome="refused"):
+            return True
+        _log.warning("upload.not_kept", key=record.key, bytes=size, user=record.user)
+        return False
 
     async def _has_room(self, user: str, name: str, size: int) -> bool:
         """Whether the user's limits allow another kept upload of this size."""

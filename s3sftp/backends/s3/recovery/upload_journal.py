@@ -54,6 +54,8 @@ class UploadClaim:
     kept_in: str | None = None
     """The name of the record that keeps the upload for its user (`kept/`). As long as that record names the
     upload, the record alone says when it is aborted."""
+    kept_by: str | None = None
+    """The record's `owner` while this instance sends parts. Another owner has continued the upload."""
 
     def fields(self) -> dict[str, object]:
         """The claim as it is written, without missing values."""
@@ -225,14 +227,21 @@ class UploadJournal:
             await self._storage.stop()
 
     async def claim(
-        self, key: str, *, at: float | None = None, requests: int = 1, kept_in: str | None = None
+        self,
+        key: str,
+        *,
+        at: float | None = None,
+        requests: int = 1,
+        kept_in: str | None = None,
+        kept_by: str | None = None,
     ) -> JournalEntry:
         """Record that an upload is about to be created; returns when that is durable. With `at`, record that
-        up to `requests` uploads may have been created since that time. `kept_in`: see `UploadClaim`."""
+        up to `requests` uploads may have been created since that time. `kept_in`, `kept_by`: see
+        `UploadClaim`."""
         now = time.time()
         until = None if at is None or requests == 1 else now
         claim = UploadClaim(
-            self._endpoint, self._bucket, key, at or now, None, requests, until, self._every, kept_in
+            self._endpoint, self._bucket, key, at or now, None, requests, until, self._every, kept_in, kept_by
         )
         record = None if self._storage is None else self._storage.record()
         entry = JournalEntry(claim, record, self._notice, self._ended)

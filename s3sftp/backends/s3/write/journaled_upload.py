@@ -25,11 +25,12 @@ class JournaledUpload:
         key: str,
         scope: ChecksumScope,
         kept_in: str | None = None,
+        kept_by: str | None = None,
     ) -> None:
-        """`kept_in`: see `UploadClaim.kept_in`."""
+        """`kept_in`, `kept_by`: see `UploadClaim`."""
         self._client = client
         self._journal = journal
-        self._kept_in = kept_in
+        self._kept_in, self._kept_by = kept_in, kept_by
         self._entry: JournalEntry | None = None
         self._completed = False
         self.key = key
@@ -46,7 +47,9 @@ class JournaledUpload:
 
         An attempt whose reply was lost may have created one too, so the journal counts each.
         """
-        self._entry = entry = await self._journal.claim(self.key, kept_in=self._kept_in)
+        self._entry = entry = await self._journal.claim(
+            self.key, kept_in=self._kept_in, kept_by=self._kept_by
+        )
         lost = 0
 
         async def count_lost() -> None:
@@ -75,7 +78,9 @@ class JournaledUpload:
 
     async def adopt(self, upload_id: str, created_at: float | None, *, takes_whole: bool) -> None:
         """Continue an upload that another process or session has created. Call it instead of `create`."""
-        self._entry = entry = await self._journal.claim(self.key, kept_in=self._kept_in)
+        self._entry = entry = await self._journal.claim(
+            self.key, kept_in=self._kept_in, kept_by=self._kept_by
+        )
         self.upload_id, self.created_at, self.takes_whole = upload_id, created_at, takes_whole
         await entry.named(upload_id)
 

@@ -78,6 +78,8 @@ class MultipartUpload:
         """Whether its parts have been left to their record."""
         self.kept_in: str | None = None
         """See `UploadClaim.kept_in`. Set before the first part."""
+        self.kept_by: str | None = None
+        """See `UploadClaim.kept_by`. Set with it, and before `adopt`."""
         self.when_created: Callable[[JournaledUpload], Awaitable[None]] | None = None
         """Awaited before the first part is sent. Never fails."""
 
@@ -340,7 +342,7 @@ class MultipartUpload:
             raise refused
 
     def _begin(self, scope: ChecksumScope) -> JournaledUpload:
-        begun = JournaledUpload(self._client, self._journal, self._key, scope, self.kept_in)
+        begun = JournaledUpload(self._client, self._journal, self._key, scope, self.kept_in, self.kept_by)
         self._all.append(begun)
         return begun
 
