@@ -387,6 +387,7 @@ class FileSystem:
         source, target, from_place, to_place = move.source, move.target, move.origin, move.goal
         renamed, change = None, NO_CHANGE
         writers = self.shared.writers
+        await self._until_left(to_place)
         try:
             async with writers.moving(self.session.user, from_place) as pending:
                 if any(upload.is_bound and not upload.superseded for upload in pending.rows()):
@@ -416,7 +417,6 @@ class FileSystem:
                     writers.stored_changed(from_place)
                     writers.stored_changed(to_place)
                 self._give_up(replaced)
-            await self._until_left(to_place)
             with suppress(StorageError):  # what is stored there hides it
                 await self._kept.discard(to_place)
             if renamed is not None and move.is_own:
