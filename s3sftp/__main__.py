@@ -8,8 +8,8 @@ def main() -> None:
     """Run the command line. Until it is imported, Ctrl-C ends the process as it ends any other program: there
     is nothing to clean up yet, and Python would show where it was.
 
-    Garbage is not collected either: what imports make stays, and looking through it again and again takes a
-    sixth of the start. `s3sftp.cli` switches it on again.
+    Garbage is not collected either: what imports make stays, and would be looked through again and again.
+    `s3sftp.cli` switches it on again.
     """
     gc.disable()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

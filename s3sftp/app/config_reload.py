@@ -142,7 +142,7 @@ class ConfigReloader:
         if not isinstance(found, Configuration):
             self._failed(found, asked)
             return
-        # of ten thousand users, each look at all of them takes as long as a hundred requests of clients
+        # whatever looks at each of many users would hold up clients on the event loop
         if unknown := await asyncio.to_thread(_impossible_mounts, found.logins.accounts, self._started_with):
             self._failed(unknown, asked)
             return

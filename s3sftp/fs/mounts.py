@@ -227,10 +227,6 @@ class Mounts:
         return None
 
 
-def _parsed(path: str) -> VirtualPath:
-    return VirtualPath(VirtualPath.parse(path.encode()).names)
-
-
 def tree_problems(
     prefix: str | None,
     rules: AccessRules,
@@ -246,3 +242,7 @@ def tree_problems(
         *rule_problems([("", rules), *((m.path, m.rules) for m in mounts), *paths], {m.path for m in mounts}),
         *quota_problems(quota, prefix, [(m.path, m.file, m.quota) for m in mounts]),
     ]
+
+
+def _parsed(path: str) -> VirtualPath:
+    return VirtualPath(VirtualPath.parse(path.encode()).names)

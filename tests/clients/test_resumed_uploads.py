@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from testbed.s3_store import Store
+from tests.clients.cuts.cutter import start_upload
 from tests.clients.cuts.scene import Scene, cut_scene
 from tests.support.client_workspace import content
 from tests.support.commands import installed
@@ -34,25 +34,14 @@ async def _put(scene: Scene, client: str, *, again: bool = False) -> None:
     if not file.exists():
         file.write_bytes(WHOLE)
     match client:
-        case "openssh":
-            (await clients.sftp(f"{'reput' if again else 'put'} {file} {desk.remote}/x", timeout=120)).ok()
-        case "lftp":
-            lines = ("set net:max-retries 1", f"put {'-c ' if again else ''}{file} -o {desk.remote}/x")
-            (await clients.lftp(*lines, timeout=120)).ok()
         case "psftp":
             (await clients.psftp(f"{'reput' if again else 'put'} {file} {desk.remote}/x", timeout=120)).ok()
         case "rclone":
             words = ("copyto", str(file), f"alice:{desk.remote}/x", "--inplace", "--retries", "1")
             (await clients.rclone(*words, program=installed("rclone"), timeout=120)).ok()
-        case "paramiko":
-            await asyncio.to_thread(_put_with_paramiko, scene, again)
-
-
-def _put_with_paramiko(scene: Scene, again: bool) -> None:
-    with scene.desk.clients.paramiko() as sftp:
-        with sftp.open(f"{scene.desk.remote}/x", "ab" if again else "wb") as file:
-            file.set_pipelined(True)
-            file.write(WHOLE[file.tell() :])
+        case _:
+            async with await start_upload(scene, client, file, again=again) as running:
+                (await running.result(120)).ok()
 
 
 async def _cut(

@@ -180,6 +180,13 @@ async def test_a_change_of_the_name_waits_for_what_is_just_being_kept(
         return await call(api, **parameters)
 
     monkeypatch.setattr(backend.client, "call", slow)
+    waits, wait = asyncio.Event(), upload.over.wait
+
+    async def waited() -> Any:
+        waits.set()
+        return await wait()
+
+    monkeypatch.setattr(upload.over, "wait", waited)
     losing = asyncio.create_task(upload.abort(FailureReason.CONNECTION_LOST))
     await held.wait()
     other = session()
@@ -187,8 +194,9 @@ async def test_a_change_of_the_name_waits_for_what_is_just_being_kept(
     changing = asyncio.create_task(
         other.remove(X) if change == "remove" else other.rename(y, X, overwrite=False)
     )
-    for _ in range(100):  # it would get past the place where it waits
-        await asyncio.sleep(0)
+    until_it_waits = asyncio.create_task(waits.wait())
+    await asyncio.wait([changing, until_it_waits], return_when=asyncio.FIRST_COMPLETED)
+    assert until_it_waits.done(), "the name has changed meanwhile"
     goes_on.set()
     await asyncio.gather(losing, changing)
     await _nothing_is_left(s3)

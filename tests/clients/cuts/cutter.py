@@ -56,12 +56,12 @@ class Outcome:
 
 
 async def start_upload(scene: Scene, client: str, file: Path, *, again: bool = False) -> Running:
-    """Start the upload of a file, or to go on with it."""
+    """Start the upload of a file, or to go on with it, by the client whose name begins this text."""
     desk, remote = scene.desk, f"{scene.desk.remote}/x"
-    match client:
-        case "openssh reput":
+    match client.partition(" ")[0]:
+        case "openssh":
             return await desk.clients.start_sftp(f"{'reput' if again else 'put'} {file} {remote}")
-        case "lftp put -c":
+        case "lftp":
             lines = ("set net:max-retries 1", f"put {'-c ' if again else ''}{file} -o {remote}")
             return await desk.clients.start_lftp(*lines)
         case _:
