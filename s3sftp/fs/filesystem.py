@@ -387,9 +387,8 @@ class FileSystem:
         source, target, from_place, to_place = move.source, move.target, move.origin, move.goal
         renamed, change = None, NO_CHANGE
         writers = self.shared.writers
-        await self._until_left(
-            to_place
-        )  # once a file is stored there, a lost upload is not found
+        # before, because a lost upload is not found any more once a file is stored there
+        await self._until_left(to_place)
         try:
             async with writers.moving(self.session.user, from_place) as pending:
                 if any(upload.is_bound and not upload.superseded for upload in pending.rows()):
