@@ -11,6 +11,7 @@ import tomllib
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncssh
 import pytest
@@ -94,7 +95,7 @@ def read_within(seconds: float, times: float, config: Path) -> Configuration:
 
 @pytest.mark.alone
 def test_ten_thousand_users_in_a_directory_of_files_are_read_in_less_than_two_seconds(config: Path) -> None:
-    found = read_within(2, 4, config)
+    found = read_within(2, 3, config)
     assert len(found.logins.accounts) == USERS
 
 
@@ -113,26 +114,34 @@ def test_ten_thousand_users_in_yaml_with_two_groups_are_read_in_less_than_two_se
     )
     file = tmp_path / "s3sftp.toml"
     file.write_text(f"backend = 'memory'\n[auth]\nusers_dir = '{users}'\n")
-    found = read_within(2, 4, file)
+    found = read_within(2, 3, file)
     assert len(found.logins.accounts) == USERS
     assert found.logins.accounts["partner-7"].identity.attributes == {"region": "eu", "tenant": "partner-7"}
 
 
 @pytest.mark.alone
 async def test_reading_ten_thousand_users_again_holds_up_nothing_else_in_the_process(config: Path) -> None:
-    """Counted in what this process computes between two turns of the event loop, whatever else runs: 50 ms,
-    or a twentieth of the reading on a processor that is slower. Where others have its processor for a
-    moment, a thread of ours may compute meanwhile: not each time."""
+    """Counted in what is computed between two turns of the event loop, whatever else runs: in the whole
+    process 50 ms, or a twentieth of the reading on a processor that is slower, and in the loop's own thread
+    a two-hundredth. Where others have its processor for a moment, a thread of ours may compute meanwhile:
+    not each time."""
     longest = []
-    most = max(0.05, seconds_of(lambda: read(config, SourceFiles())) / 20)
+    reading = seconds_of(lambda: read(config, SourceFiles()))
     for _ in range(8):
-        longest.append(await longest_pause_while_reading(config))
-        if longest[-1] < most:
+        longest.append(await longest_pauses_while_reading(config))
+        if longest[-1].process < max(0.05, reading / 20) and longest[-1].loop < reading / 200:
             return
-    pytest.fail(f"paused for {longest} s")
+    pytest.fail(f"paused for {longest} s; reading alone takes {reading} s")
 
 
-async def longest_pause_while_reading(config: Path) -> float:
+class Pauses(NamedTuple):
+    """The longest time between two turns of the event loop, in seconds of CPU."""
+
+    process: float
+    loop: float
+
+
+async def longest_pauses_while_reading(config: Path) -> Pauses:
     sources = SourceFiles()
     configuration = read(config, sources).without_tables()
     users = ConfiguredUsers({}, AuthOptions())
@@ -147,11 +156,15 @@ async def longest_pause_while_reading(config: Path) -> float:
     gc.collect()
     gc.freeze()  # as a server does when it has started
     reloading.start()
-    longest, last = 0.0, time.process_time()
+    longest, last = Pauses(0, 0), Pauses(time.process_time(), time.thread_time())
     reloading.ask()
     while not taken.is_set():
         await asyncio.sleep(0.001)
-        longest, last = max(longest, time.process_time() - last), time.process_time()
+        now = Pauses(time.process_time(), time.thread_time())
+        longest = Pauses(
+            max(longest.process, now.process - last.process), max(longest.loop, now.loop - last.loop)
+        )
+        last = now
     await reloading.stop()
     gc.unfreeze()
     users.close()
