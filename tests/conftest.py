@@ -98,6 +98,15 @@ def _names(item: pytest.Function) -> list[str]:
     return [value for value in item.callspec.params.values() if isinstance(value, str)]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _state_is_kept_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A server whose configuration names no state directory keeps its state below this one, and not where the
+    machine's own server has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _logging_is_left_as_found() -> Iterator[None]:
     """A test that leaves logging configured fails: the later tests of its worker would run with it."""

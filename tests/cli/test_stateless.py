@@ -26,6 +26,7 @@ from tests.support.server import PART_BYTES, Server
 UID = "54321"
 """Of nobody on this machine."""
 READ_ONLY = """
+[ ! -d /var/lib/s3sftp ] || mount -t tmpfs tmpfs /var/lib/s3sftp
 findmnt -rno TARGET | grep -v ^/proc | while read -r place; do
     mount -o remount,bind,ro "$place" 2>/dev/null
 done
@@ -109,14 +110,16 @@ def test_a_journal_on_a_disk_that_cannot_be_written_ends_the_start_and_says_what
     (tmp_path / "file").touch()
     options = asked | {"server": {"state_dir": str(tmp_path / "file" / "state"), "workers": workers}}
     server = Server(tmp_path / "server", store, bucket, options)
-    with pytest.raises(RuntimeError, match="ended with 2"):
-        server.start()
-    told = server.output()
-    assert "the configuration has 1 problem" in told
-    assert told.count(f"{tmp_path}/file/state/uploads, which cannot be written") == 1
-    assert "server.state_dir" in told
-    assert 's3.journal to "bucket"' in told
-    server.close()
+    try:
+        with pytest.raises(RuntimeError, match="ended with 2"):
+            server.start()
+        told = server.output()
+        assert "the configuration has 1 problem" in told
+        assert told.count(f"{tmp_path}/file/state/uploads, which cannot be written") == 1
+        assert "server.state_dir" in told
+        assert 's3.journal to "bucket"' in told
+    finally:
+        server.close()
 
 
 def test_without_host_keys_and_a_place_to_make_them_it_says_what_would_be_right(
@@ -124,11 +127,13 @@ def test_without_host_keys_and_a_place_to_make_them_it_says_what_would_be_right(
 ) -> None:
     options = WITHOUT_STATE | {"s3": {"journal": "off"}, "ssh": {"host_keys": None}}
     server = Server(tmp_path, store, bucket, options, as_nobody_on_a_read_only_root(tmp_path))
-    with pytest.raises(RuntimeError, match="ended with 2"):
-        server.start()
-    assert "name the keys in ssh.host_keys" in server.output()
-    assert "/var/lib/s3sftp" in server.output()
-    server.close()
+    try:
+        with pytest.raises(RuntimeError, match="ended with 2"):
+            server.start()
+        assert "name the keys in ssh.host_keys" in server.output()
+        assert "/var/lib/s3sftp" in server.output()
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize("spool_dir", [None, "/nowhere"])
