@@ -4,7 +4,8 @@
                                                         └─► dropped     └─► span_export: OpenTelemetry's own
 
 OpenTelemetry's SDK copies, checks and locks while the operation waits. A light span does none of this: its
-attributes are checked, and its context is made, by the thread that exports it, if it is exported at all.
+texts are made printable when it is kept, if it is kept at all; its attributes are checked, and its context is
+made, by the thread that exports it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from opentelemetry.trace import (
 from opentelemetry.util._decorator import _agnosticcontextmanager  # what the interface is declared with
 from opentelemetry.util.types import Attributes, AttributeValue
 
+from s3sftp.telemetry.logs import printable
 from s3sftp.telemetry.span_groups import SpanGroup, SpanGroups
 
 if TYPE_CHECKING:
@@ -58,17 +60,17 @@ class LightSpan(Span):
         "links",
         "name",
         "parent",
-        "scope",
         "span_id",
         "start_time",
         "status",
         "trace_id",
         "trace_state",
-        "when_ended",
+        "tracer",
     )
 
     def __init__(
         self,
+        tracer: LightTracer,
         name: str,
         trace_id: int,
         parent: Span | None,
@@ -78,11 +80,9 @@ class LightSpan(Span):
         start_time: int,
         trace_state: TraceState,
         group: SpanGroup[LightSpan] | None,
-        scope: Any,
-        when_ended: Callable[[LightSpan], None],
     ) -> None:
-        """`attributes` belong to the span from now on. `scope`: which library makes it. `when_ended` is
-        called once, with the span."""
+        """`attributes` belong to the span from now on. `tracer` is told when it ends, once."""
+        self.tracer = tracer
         self.name = name
         self.trace_id = trace_id
         self.span_id = _random_id(64)
@@ -97,8 +97,6 @@ class LightSpan(Span):
         self.dropped_events = 0
         self.trace_state = trace_state
         self.group = group
-        self.scope = scope
-        self.when_ended = when_ended
         self._context: SpanContext | None = None
         if group is not None:
             group.joined_by(self.span_id, start_time)
@@ -173,7 +171,7 @@ class LightSpan(Span):
     def end(self, end_time: int | None = None) -> None:
         if self.end_time is None:
             self.end_time = end_time or time.time_ns()
-            self.when_ended(self)
+            self.tracer.ended(self)
 
 
 class LightTracer(trace.Tracer):
@@ -188,10 +186,11 @@ class LightTracer(trace.Tracer):
     ) -> None:
         """`keep` takes each span that has ended, unless there are `groups`, which decide about it. Then the
         sampler is asked only about spans without a recorded parent: it would say yes to all others."""
+        self.scope = scope
+        """Which library makes the spans."""
+        self.ended = keep if groups is None else groups.ended
         self._sampler = sampler
-        self._scope = scope
         self._groups = groups
-        self._ended = keep if groups is None else groups.ended
 
     def start_span(
         self,
@@ -205,49 +204,38 @@ class LightTracer(trace.Tracer):
         set_status_on_exception: bool = True,
     ) -> Span:
         parent = trace.get_current_span(context)
+        given = dict(attributes or ())
+        if child := self.child_of(parent, name, kind, given, links or (), start_time):
+            return child
         begun = start_time or time.time_ns()
-        if type(parent) is LightSpan and self._groups is not None:
-            group = parent.group or self._groups.begun_by(name, kind, is_root=False)
-            return self._light(
-                name, parent.trace_id, parent, kind, attributes, links, begun, parent.trace_state, group
-            )
         above = parent.get_span_context()
         is_root = not above.is_valid
         trace_id = _random_id(128) if is_root else above.trace_id
-        decided = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
+        decided = self._sampler.should_sample(context, trace_id, name, kind, given, links)
         state = decided.trace_state or _NO_STATE
         if not decided.decision.is_sampled():  # type: ignore[no-untyped-call]
             return NonRecordingSpan(SpanContext(trace_id, _random_id(64), False, _NOT_RECORDED, state))
-        new = None if self._groups is None else self._groups.begun_by(name, kind, is_root=is_root)
-        return self._light(
-            name, trace_id, None if is_root else parent, kind, decided.attributes, links, begun, state, new
-        )
+        group = None if self._groups is None else self._groups.begun_by(name, kind, is_root=is_root)
+        said = dict(decided.attributes or ())
+        above_it = None if is_root else parent
+        return LightSpan(self, name, trace_id, above_it, kind, said, links or (), begun, state, group)
 
-    def _light(
+    def child_of(
         self,
+        parent: Span,
         name: str,
-        trace_id: int,
-        parent: Span | None,
         kind: SpanKind,
-        attributes: Attributes,
-        links: Sequence[Link] | None,
-        start_time: int,
-        state: TraceState,
-        group: SpanGroup[LightSpan] | None,
-    ) -> LightSpan:
-        given = dict(attributes or ())
+        attributes: dict[str, Any],
+        links: Sequence[Link],
+        start_time: int | None = None,
+    ) -> LightSpan | None:
+        """A child that no sampler has to be asked about; None if one has to. `attributes` belong to it."""
+        if type(parent) is not LightSpan or self._groups is None:
+            return None
+        group = parent.group or self._groups.begun_by(name, kind, is_root=False)
+        begun = start_time or time.time_ns()
         return LightSpan(
-            name,
-            trace_id,
-            parent,
-            kind,
-            given,
-            links or (),
-            start_time,
-            state,
-            group,
-            self._scope,
-            self._ended,
+            self, name, parent.trace_id, parent, kind, attributes, links, begun, parent.trace_state, group
         )
 
     @_agnosticcontextmanager
@@ -266,6 +254,12 @@ class LightTracer(trace.Tracer):
         begun = self.start_span(name, context, kind, attributes, links, start_time)
         with trace.use_span(begun, end_on_exit, record_exception, set_status_on_exception):
             yield begun
+
+
+def printable_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes with texts as the log has them. One that is not UTF-8 would fail the export of all spans
+    of its batch, and long ones could fill memory while the collector is down."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
 
 def _random_id(bits: int) -> int:

@@ -18,7 +18,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link
 from opentelemetry.util.types import Attributes
 
-from s3sftp.telemetry.light_spans import LightSpan, LightTracer
+from s3sftp.telemetry.light_spans import LightSpan, LightTracer, printable_attributes
 from s3sftp.telemetry.options import TracingOptions
 from s3sftp.telemetry.span_groups import SpanGroups
 
@@ -57,6 +57,7 @@ class LightTracerProvider(trace.TracerProvider):
             processor.shutdown()  # type: ignore[no-untyped-call]
 
     def _keep(self, span: LightSpan) -> None:
+        span.attributes = printable_attributes(span.attributes)
         for processor in self._processors:
             processor.on_end(span)  # type: ignore[arg-type]  # the exporter below makes it what it should be
 
@@ -97,7 +98,7 @@ class _ReadableExporter(SpanExporter):
             status=span.status,
             start_time=span.start_time,
             end_time=span.end_time,
-            instrumentation_scope=span.scope,
+            instrumentation_scope=span.tracer.scope,
         )
 
     def _events(self, span: LightSpan) -> BoundedList[Event]:

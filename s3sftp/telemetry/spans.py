@@ -13,29 +13,42 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import Token, copy_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value, set_value
-from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation import set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from s3sftp.errors import StorageError
 from s3sftp.telemetry.costs import Costs, charging, current_transfer
-from s3sftp.telemetry.logs import MAX_CHARS, printable
+from s3sftp.telemetry.light_spans import LightSpan, LightTracer, printable_attributes
+from s3sftp.telemetry.logs import printable
 
 T = TypeVar("T")
-Attributes = Mapping[str, AttributeValue]
-_tracer = trace.get_tracer("s3sftp")
 _off = nullcontext(INVALID_SPAN)
 _OWNER = create_key("s3sftp-owner")
 """The innermost OpenSpan of a context."""
 
 
+_known: tuple[trace.TracerProvider | None, trace.Tracer | None] = (None, None)
+"""The provider that was asked last, and its tracer."""
+
+
 def is_tracing() -> bool:
     """Whether tracing is on: false until an SDK's provider is installed."""
-    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    return _tracer() is not None
+
+
+def _tracer() -> trace.Tracer | None:
+    """The tracer that makes all spans; None until an SDK's provider is installed."""
+    global _known
+    provider = trace.get_tracer_provider()
+    if provider is not _known[0]:
+        is_off = isinstance(provider, trace.ProxyTracerProvider)
+        _known = (provider, None if is_off else provider.get_tracer("s3sftp"))
+    return _known[1]
 
 
 class OpenSpan:
@@ -65,9 +78,9 @@ class OpenSpan:
         """Make it the current span of a block, which does not end it."""
         return _Attached(self._span, self.context, ends=False) if self.is_on else _off
 
-    def set(self, attributes: Attributes) -> None:
+    def set(self, attributes: Mapping[str, AttributeValue]) -> None:
         if self._span.is_recording():
-            self._span.set_attributes(_printable(attributes))
+            self._span.set_attributes(printable_attributes(attributes))
 
     def end(self, error: BaseException | str | None = None, *, is_failure: bool = True) -> None:
         """End it. `error`: what went wrong, or its kind in a word; `is_failure`: that is not what clients
@@ -86,18 +99,19 @@ NO_SPAN = OpenSpan(INVALID_SPAN, Context())
 
 def open_span(
     name: str,
-    attributes: Attributes | None = None,
+    attributes: Mapping[str, AttributeValue] | None = None,
     *,
     parent: OpenSpan | None = None,
     start_time: int | None = None,
 ) -> OpenSpan:
     """Begin a span that ends later. Without a `parent` it is the root of a trace. `start_time` is in
     nanoseconds since the epoch, if it began before now. Returns NO_SPAN while tracing is off."""
-    if not is_tracing():
+    tracer = _tracer()
+    if tracer is None:
         return NO_SPAN
     context = parent.context if parent is not None else Context()
-    given = _printable(attributes or {})
-    return OpenSpan(_tracer.start_span(name, context, attributes=given, start_time=start_time), context)
+    given = printable_attributes(attributes or {})
+    return OpenSpan(tracer.start_span(name, context, attributes=given, start_time=start_time), context)
 
 
 def current_owner() -> OpenSpan | None:
@@ -108,18 +122,20 @@ def current_owner() -> OpenSpan | None:
 
 def span(
     name: str,
-    attributes: Callable[[], Attributes] | None = None,
+    attributes: Callable[[], dict[str, Any]] | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
     *,
     parent: OpenSpan | None = None,
 ) -> AbstractContextManager[Span]:
-    """A span around a block; a shared no-op while tracing is off, when `attributes` is not called either.
+    """A span around a block; a shared no-op while tracing is off, when `attributes` is not called either. The
+    span keeps the dictionary that `attributes` returns.
 
     It is a child of `parent`, else of the current span, else of the transfer for which the block runs. An
     exception that leaves the block marks it as failed. No span is made in a trace that is not sampled; the
     block stays in that trace.
     """
-    if not is_tracing():
+    tracer = _tracer()
+    if tracer is None:
         return _off
     context = get_current() if parent is None else parent.context
     above = trace.get_current_span(context)
@@ -127,15 +143,19 @@ def span(
     transfer = current_transfer() if kind is SpanKind.CLIENT and parent is None else None
     if transfer is not None:
         its = trace.get_current_span(transfer)
-        if above is INVALID_SPAN or not above.get_span_context().is_valid:
+        if above is INVALID_SPAN or not _is_valid(above):
             context, above = transfer, its
         elif above is not its:
             links = (Link(its.get_span_context()),)
-    if not above.is_recording() and _is_dropped(above.get_span_context()):
+    if not above.is_recording() and _is_dropped(above):
         # what all of OpenTelemetry's samplers decide for a child, at a fraction of the CPU
         return _Attached(INVALID_SPAN, context, ends=False)
-    given = _printable(attributes() if attributes is not None else {})
-    begun = _tracer.start_span(name, context, kind, given, links)
+    given = attributes() if attributes is not None else {}
+    begun: Span | None = (
+        tracer.child_of(above, name, kind, given, links) if type(tracer) is LightTracer else None
+    )
+    if begun is None:
+        begun = tracer.start_span(name, context, kind, printable_attributes(given), links)
     return _Attached(begun, set_span_in_context(begun, context), ends=True)
 
 
@@ -228,16 +248,10 @@ class _Attached(AbstractContextManager[Span]):
             self._span.end()
 
 
-def _is_dropped(context: SpanContext) -> bool:
+def _is_valid(above: Span) -> bool:
+    return type(above) is LightSpan or above.get_span_context().is_valid  # which a light span has to make
+
+
+def _is_dropped(above: Span) -> bool:
+    context = above.get_span_context()
     return context.is_valid and not context.trace_flags.sampled
-
-
-def _printable(attributes: Attributes) -> Attributes:
-    """The attributes with texts as the log has them. One that is not UTF-8 would fail the export of all spans
-    of its batch, and long ones could fill memory while the collector is down."""
-    for value in attributes.values():
-        if isinstance(value, str) and not (value.isprintable() and len(value) <= MAX_CHARS):
-            break
-    else:
-        return attributes
-    return {name: printable(value) if isinstance(value, str) else value for name, value in attributes.items()}

@@ -47,8 +47,7 @@ class Tracer:
 @pytest.fixture
 def tracer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tracer:
     found = Tracer(getattr(request, "param", ALWAYS_ON))
-    monkeypatch.setattr(spans, "_tracer", found)
-    monkeypatch.setattr(spans, "is_tracing", lambda: True)
+    monkeypatch.setattr(spans, "_tracer", lambda: found)
     return found
 
 
