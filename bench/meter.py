@@ -34,6 +34,16 @@ def cpu_seconds(root: int) -> float:
     return sum(_ticks(pid) for pid in tree(root)) / _TICKS
 
 
+def thread_cpu_seconds(pid: int, thread: int | None = None) -> float:
+    """User and system time, to the nanosecond, of a thread of a process; without one, of all that live."""
+    tasks = _PROC / str(pid) / "task"
+    total = 0
+    for each in [str(thread)] if thread else os.listdir(tasks):
+        with contextlib.suppress(OSError):
+            total += int((tasks / each / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
 def peak_resident_bytes(root: int) -> int:
     """Sum of the peak resident sizes of the processes that live now."""
     return sum(_peak(pid) for pid in tree(root))

@@ -1,37 +1,69 @@
 """`python -m bench.tracing_turns`: what tracing by default costs for small files, on a machine that is busy.
 
-Two servers run side by side, one without tracing and one with, and an OpenSSH client puts and gets files of
-10 KB on them in turns of some seconds. Other work slows down both alike, so the ratio of two turns that
-follow each other says more than CPU times of different minutes do. The first turns, which use up what a
-server saves of ordinary spans while it is quiet, do not count.
+One server, whose tracing is turned off and on, serves an OpenSSH client that puts and gets files of 10 KB in
+short turns. Two processes of the same program differ by some per cent for as long as they live, and other work
+slows down all turns alike; so the two turns of a pair, in an order that changes, are compared. What the
+exporter's thread does counts for the turns with tracing, whenever it does it. The first turns, which use up
+what a server saves of ordinary spans while it is quiet, do not count.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import random
 import statistics
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.clients import openssh
 from bench.environment import BenchEnvironment
+from bench.meter import thread_cpu_seconds
+from bench.peers.peer import Command, Site
 from bench.serving import Serving, serving
 from bench.sizes import QUICK
 from bench.tracing import Traced, collector
-from bench.turns import cpu_by_turns
+from bench.tracing_switch import STATE_VARIABLE, SWITCH
 
 _TIMEOUT = 600
-EXPORT_SECONDS = 5
+_EXPORT_SECONDS = 5
 """Between two exports, as by default."""
+_SAMPLES = 2000
+"""Of the pairs, drawn to see how sure the ratio is."""
+
+
+class Switched(Traced):
+    """With tracing that can be turned off and on."""
+
+    def __init__(self, mode: str, endpoint: str, state: Path) -> None:
+        super().__init__(mode, endpoint, _EXPORT_SECONDS * 1000)
+        self._state = state
+
+    def command(self, site: Site) -> Command:
+        command = super().command(site)
+        words = ["bench.tracing_switch" if word == "s3sftp" else word for word in command.words]
+        return Command(words, {**command.environment, STATE_VARIABLE: str(self._state)})
+
+    def turn(self, server: Serving, wanted: str) -> int:
+        """Turn tracing `on` or `off`. Returns the id of the exporter's thread."""
+        while True:
+            self._state.unlink(missing_ok=True)
+            os.kill(server.process.pid, SWITCH)
+            while not self._state.exists():
+                time.sleep(0.001)
+            state, exporter = self._state.read_text().split()
+            if state == wanted:
+                return int(exporter)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.tracing_turns", description="What tracing costs.")
     parser.add_argument("--mode", default="default", help="as in bench.tracing: default, folded, each, …")
-    parser.add_argument("--turns", type=int, default=8, help="of each server")
-    parser.add_argument("--files", type=int, default=100, help="in a turn")
+    parser.add_argument("--turns", type=int, default=80, help="with tracing, and as many without")
+    parser.add_argument("--files", type=int, default=25, help="in a turn")
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
     words = parser.parse_args()
     with ExitStack() as stack:
@@ -39,25 +71,54 @@ def main() -> None:
         endpoint = stack.enter_context(collector())
         scratch = stack.enter_context(environment.scratch())
         (scratch / "file").write_bytes(os.urandom(10_000))
-        servers = [_started(stack, environment, mode, endpoint) for mode in ("off", words.mode)]
+        peer = Switched(words.mode, endpoint, scratch / "state")
+        place = stack.enter_context(environment.place(peer, "", shared=False))
+        server = stack.enter_context(serving(peer, environment.site(place, scratch / "server")))
         for work in (puts, gets):
-            took = cpu_by_turns(servers, doing(work, words.files, scratch), words.turns, EXPORT_SECONDS)
-            off, on = (sum(each) / words.turns / words.files * 1000 for each in took)
-            ratio = statistics.median(b / a for a, b in zip(*took, strict=True))
-            print(
-                f"{work.__name__:5} off {off:6.3f} CPU ms a file  {words.mode} {on:6.3f}"
-                f"  median of the ratios {ratio - 1:+.1%}, of the sums {on / off - 1:+.1%},"
-                f" of the least turns {min(took[1]) / min(took[0]) - 1:+.1%}",
-                flush=True,
-            )
-    print(f"load {os.getloadavg()[0]:.1f}")
+            _compare(work.__name__, words, peer, server, doing(work, words.files, scratch))
+    print(f"load average {os.getloadavg()[0]:.1f}")
 
 
-def _started(stack: ExitStack, environment: BenchEnvironment, mode: str, endpoint: str) -> Serving:
-    server = Traced(mode, endpoint, EXPORT_SECONDS * 1000)
-    directory = stack.enter_context(environment.scratch())
-    place = stack.enter_context(environment.place(server, "", shared=False))
-    return stack.enter_context(serving(server, environment.site(place, directory / "server")))
+def _compare(
+    name: str, words: argparse.Namespace, peer: Switched, server: Serving, work: Callable[[Serving], None]
+) -> None:
+    peer.turn(server, "on")
+    for _ in range(8):
+        work(server)
+    took: dict[str, list[float]] = {"off": [], "on": []}
+    exporter = peer.turn(server, "on")
+    exported = thread_cpu_seconds(server.process.pid, exporter)
+    for pair in range(words.turns):
+        for wanted in ("on", "off") if pair % 2 else ("off", "on"):
+            peer.turn(server, wanted)
+            before = _without(server.process.pid, exporter)
+            work(server)
+            took[wanted].append(_without(server.process.pid, exporter) - before)
+    time.sleep(_EXPORT_SECONDS)
+    each = (thread_cpu_seconds(server.process.pid, exporter) - exported) / words.turns
+    on = [seconds + each for seconds in took["on"]]
+    low, middle, high = _spread(list(zip(took["off"], on, strict=True)))
+    files = words.files * words.turns / 1000
+    print(
+        f"{name:5} off {sum(took['off']) / files:6.3f} CPU ms a file  {words.mode} {sum(on) / files:6.3f}, of"
+        f" which {each * words.turns / files:.3f} to export  {middle:+.1%} ({low:+.1%} to {high:+.1%})",
+        flush=True,
+    )
+
+
+def _without(pid: int, thread: int) -> float:
+    """CPU seconds of a process, without one of its threads."""
+    return thread_cpu_seconds(pid) - thread_cpu_seconds(pid, thread)
+
+
+def _spread(pairs: list[tuple[float, float]]) -> tuple[float, float, float]:
+    """How much more the second of each pair is, on average, and the borders within which that is for 95 % of
+    the choices of as many of the pairs."""
+    logs = [math.log(on / off) for off, on in pairs]
+    dice = random.Random(0)
+    means = sorted(statistics.fmean(dice.choices(logs, k=len(logs))) for _ in range(_SAMPLES))
+    found = (means[_SAMPLES // 40], statistics.fmean(logs), means[-_SAMPLES // 40])
+    return (math.expm1(found[0]), math.expm1(found[1]), math.expm1(found[2]))
 
 
 def puts(scratch: Path, files: int) -> list[str]:
