@@ -1,10 +1,11 @@
 """`python -m bench.tracing_turns`: what tracing by default costs for small files, on a machine that is busy.
 
 One server, whose tracing is turned off and on, serves an OpenSSH client that puts and gets files of 10 KB in
-short turns. Two processes of the same program differ by some per cent for as long as they live, and other work
-slows down all turns alike; so the two turns of a pair, in an order that changes, are compared. What the
+short turns. Two processes of the same program differ by some per cent for as long as they live, and other
+work slows down all turns alike; so the two turns of a pair, in an order that changes, are compared. What the
 exporter's thread does counts for the turns with tracing, whenever it does it. The first turns, which use up
-what a server saves of ordinary spans while it is quiet, do not count.
+what a server saves of ordinary spans while it is quiet, do not count. It saves in the turns without tracing,
+too, so it has half of the default share.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from bench.serving import Serving, serving
 from bench.sizes import QUICK
 from bench.tracing import Traced, collector
 from bench.tracing_switch import STATE_VARIABLE, SWITCH
+from s3sftp.telemetry.options import TracingOptions
 
 _TIMEOUT = 600
 _EXPORT_SECONDS = 5
@@ -45,7 +47,8 @@ class Switched(Traced):
     def command(self, site: Site) -> Command:
         command = super().command(site)
         words = ["bench.tracing_switch" if word == "s3sftp" else word for word in command.words]
-        return Command(words, {**command.environment, STATE_VARIABLE: str(self._state)})
+        share = {"S3SFTP_TRACING__ORDINARY_SPANS": str(TracingOptions().ordinary_spans // 2)}
+        return Command(words, {**command.environment, **share, STATE_VARIABLE: str(self._state)})
 
     def turn(self, server: Serving, wanted: str) -> int:
         """Turn tracing `on` or `off`. Returns the id of the exporter's thread."""

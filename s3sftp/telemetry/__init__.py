@@ -18,6 +18,7 @@ from s3sftp.telemetry.spans import (
     is_tracing,
     note_error,
     open_span,
+    set_later,
     span,
     without_span,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "is_tracing",
     "note_error",
     "open_span",
+    "set_later",
     "span",
     "without_span",
 ]

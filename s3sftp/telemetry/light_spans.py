@@ -3,8 +3,8 @@
     LightTracer ──start_span──► LightSpan ──end──► SpanGroups: kept? ──► the queue of the exporter's thread
                                                         └─► dropped     └─► span_export: OpenTelemetry's own
 
-OpenTelemetry's SDK copies, checks and locks while the operation waits. A light span does none of this: its
-texts are made printable when it is kept, if it is kept at all; its attributes are checked, and its context is
+OpenTelemetry's SDK copies, checks and locks while the operation waits. A light span does none of this: what
+it says is put together when it is kept, if it is kept at all; its attributes are checked, and its context is
 made, by the thread that exports it.
 """
 
@@ -32,7 +32,6 @@ from opentelemetry.trace import (
 from opentelemetry.util._decorator import _agnosticcontextmanager  # what the interface is declared with
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from s3sftp.telemetry.logs import printable
 from s3sftp.telemetry.span_groups import SpanGroup, SpanGroups
 
 if TYPE_CHECKING:
@@ -56,7 +55,9 @@ class LightSpan(Span):
         "end_time",
         "events",
         "group",
+        "is_failure",
         "kind",
+        "later",
         "links",
         "name",
         "parent",
@@ -76,12 +77,14 @@ class LightSpan(Span):
         parent: Span | None,
         kind: SpanKind,
         attributes: dict[str, Any],
+        later: tuple[Callable[[], Mapping[str, Any]], ...],
         links: Sequence[Link],
         start_time: int,
         trace_state: TraceState,
         group: SpanGroup[LightSpan] | None,
     ) -> None:
-        """`attributes` belong to the span from now on. `tracer` is told when it ends, once."""
+        """`attributes` belong to the span from now on; `later` return more of them, and are called if the
+        span is kept. `tracer` is told when it ends, once."""
         self.tracer = tracer
         self.name = name
         self.trace_id = trace_id
@@ -89,10 +92,12 @@ class LightSpan(Span):
         self.parent = parent
         self.kind = kind
         self.attributes = attributes
+        self.later = later
         self.links = links
         self.start_time = start_time
         self.end_time: int | None = None
         self.status = _UNSET
+        self.is_failure = False
         self.events: list[tuple[str, Attributes, int]] = []
         self.dropped_events = 0
         self.trace_state = trace_state
@@ -113,10 +118,6 @@ class LightSpan(Span):
         """The same, by the name that OpenTelemetry's processors use."""
         return self.get_span_context()
 
-    @property
-    def is_failure(self) -> bool:
-        return self.status is not _UNSET and self.status.status_code is StatusCode.ERROR
-
     def is_recording(self) -> bool:
         return self.end_time is None
 
@@ -127,6 +128,17 @@ class LightSpan(Span):
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         if self.end_time is None:
             self.attributes.update(attributes)
+
+    def set_later(self, attributes: Callable[[], Mapping[str, Any]]) -> None:
+        """Set what a function returns, which is called if the span is kept."""
+        self.later = (*self.later, attributes)
+
+    def all_attributes(self) -> dict[str, Any]:
+        """Those that were set, and those that were left for later."""
+        found: dict[str, Any] = {}
+        for each in self.later:
+            found.update(each())
+        return found | self.attributes
 
     def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
         if self.end_time is not None:
@@ -150,6 +162,7 @@ class LightSpan(Span):
         given = status if isinstance(status, Status) else Status(status, description)
         if given.status_code is not StatusCode.UNSET:
             self.status = given
+            self.is_failure = given.status_code is StatusCode.ERROR
 
     def record_exception(
         self,
@@ -205,7 +218,7 @@ class LightTracer(trace.Tracer):
     ) -> Span:
         parent = trace.get_current_span(context)
         given = dict(attributes or ())
-        if child := self.child_of(parent, name, kind, given, links or (), start_time):
+        if child := self.child_of(parent, name, kind, given, (), links or (), start_time):
             return child
         begun = start_time or time.time_ns()
         above = parent.get_span_context()
@@ -218,7 +231,7 @@ class LightTracer(trace.Tracer):
         group = None if self._groups is None else self._groups.begun_by(name, kind, is_root=is_root)
         said = dict(decided.attributes or ())
         above_it = None if is_root else parent
-        return LightSpan(self, name, trace_id, above_it, kind, said, links or (), begun, state, group)
+        return LightSpan(self, name, trace_id, above_it, kind, said, (), links or (), begun, state, group)
 
     def child_of(
         self,
@@ -226,16 +239,19 @@ class LightTracer(trace.Tracer):
         name: str,
         kind: SpanKind,
         attributes: dict[str, Any],
+        later: tuple[Callable[[], Mapping[str, Any]], ...],
         links: Sequence[Link],
         start_time: int | None = None,
     ) -> LightSpan | None:
-        """A child that no sampler has to be asked about; None if one has to. `attributes` belong to it."""
+        """A child that no sampler has to be asked about; None if one has to. `attributes` and `later`: see
+        `LightSpan`."""
         if type(parent) is not LightSpan or self._groups is None:
             return None
         group = parent.group or self._groups.begun_by(name, kind, is_root=False)
         begun = start_time or time.time_ns()
+        state = parent.trace_state
         return LightSpan(
-            self, name, parent.trace_id, parent, kind, attributes, links, begun, parent.trace_state, group
+            self, name, parent.trace_id, parent, kind, attributes, later, links, begun, state, group
         )
 
     @_agnosticcontextmanager
@@ -254,12 +270,6 @@ class LightTracer(trace.Tracer):
         begun = self.start_span(name, context, kind, attributes, links, start_time)
         with trace.use_span(begun, end_on_exit, record_exception, set_status_on_exception):
             yield begun
-
-
-def printable_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes with texts as the log has them. One that is not UTF-8 would fail the export of all spans
-    of its batch, and long ones could fill memory while the collector is down."""
-    return {name: printable(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
 
 def _random_id(bits: int) -> int:

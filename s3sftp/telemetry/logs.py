@@ -12,6 +12,7 @@ have no control characters, no line breaks, and a bounded length.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 from weakref import WeakSet
@@ -119,6 +120,12 @@ def printable(text: str, limit: int = MAX_CHARS) -> str:
             return "".join(pieces) + "…"
         pieces.append(piece)
     return "".join(pieces)
+
+
+def printable_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a span, with texts as the log has them. One that is not UTF-8 would fail the export
+    of all spans of its batch, and long ones could fill memory while the collector is down."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
 
 def _escape(char: str) -> str:

@@ -18,7 +18,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link
 from opentelemetry.util.types import Attributes
 
-from s3sftp.telemetry.light_spans import LightSpan, LightTracer, printable_attributes
+from s3sftp.telemetry.light_spans import LightSpan, LightTracer
+from s3sftp.telemetry.logs import printable_attributes
 from s3sftp.telemetry.options import TracingOptions
 from s3sftp.telemetry.span_groups import SpanGroups
 
@@ -57,7 +58,8 @@ class LightTracerProvider(trace.TracerProvider):
             processor.shutdown()  # type: ignore[no-untyped-call]
 
     def _keep(self, span: LightSpan) -> None:
-        span.attributes = printable_attributes(span.attributes)
+        span.attributes = printable_attributes(span.all_attributes())
+        span.later = ()
         for processor in self._processors:
             processor.on_end(span)  # type: ignore[arg-type]  # the exporter below makes it what it should be
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import Token, copy_context
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value, set_value
@@ -23,8 +23,8 @@ from opentelemetry.util.types import AttributeValue
 
 from s3sftp.errors import StorageError
 from s3sftp.telemetry.costs import Costs, charging, current_transfer
-from s3sftp.telemetry.light_spans import LightSpan, LightTracer, printable_attributes
-from s3sftp.telemetry.logs import printable
+from s3sftp.telemetry.light_spans import LightSpan, LightTracer
+from s3sftp.telemetry.logs import printable, printable_attributes
 
 T = TypeVar("T")
 _off = nullcontext(INVALID_SPAN)
@@ -57,10 +57,10 @@ class OpenSpan:
     It is exported only when it ends. Its children do not wait for that.
     """
 
-    __slots__ = ("_span", "context")
+    __slots__ = ("context", "span")
 
     def __init__(self, span: Span, context: Context) -> None:
-        self._span = span
+        self.span = span
         self.context = set_value(_OWNER, self, set_span_in_context(span, context))
 
     @property
@@ -71,26 +71,26 @@ class OpenSpan:
     @property
     def trace_id(self) -> str | None:
         """The id of its trace in hexadecimal, as in W3C's Trace Context; None while tracing is off."""
-        context = self._span.get_span_context()
+        context = self.span.get_span_context()
         return trace.format_trace_id(context.trace_id) if context.is_valid else None
 
     def current(self) -> AbstractContextManager[Span]:
         """Make it the current span of a block, which does not end it."""
-        return _Attached(self._span, self.context, ends=False) if self.is_on else _off
+        return _Attached(self.span, self.context, ends=False) if self.is_on else _off
 
     def set(self, attributes: Mapping[str, AttributeValue]) -> None:
-        if self._span.is_recording():
-            self._span.set_attributes(printable_attributes(attributes))
+        if self.span.is_recording():
+            self.span.set_attributes(printable_attributes(attributes))
 
     def end(self, error: BaseException | str | None = None, *, is_failure: bool = True) -> None:
         """End it. `error`: what went wrong, or its kind in a word; `is_failure`: that is not what clients
         expect."""
         if isinstance(error, str):
-            self._span.set_attribute("error.type", error)
-            self._span.set_status(Status(StatusCode.ERROR))
+            self.span.set_attribute("error.type", error)
+            self.span.set_status(Status(StatusCode.ERROR))
         elif error is not None:
-            note_error(self._span, error, is_failure=is_failure)
-        self._span.end()
+            note_error(self.span, error, is_failure=is_failure)
+        self.span.end()
 
 
 NO_SPAN = OpenSpan(INVALID_SPAN, Context())
@@ -122,13 +122,13 @@ def current_owner() -> OpenSpan | None:
 
 def span(
     name: str,
-    attributes: Callable[[], dict[str, Any]] | None = None,
+    attributes: Callable[[], Mapping[str, AttributeValue]] | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
     *,
     parent: OpenSpan | None = None,
 ) -> AbstractContextManager[Span]:
-    """A span around a block; a shared no-op while tracing is off, when `attributes` is not called either. The
-    span keeps the dictionary that `attributes` returns.
+    """A span around a block; a shared no-op while tracing is off. `attributes` is called if the span is kept,
+    which may be known only after its end: what it refers to stays in memory until then.
 
     It is a child of `parent`, else of the current span, else of the transfer for which the block runs. An
     exception that leaves the block marks it as failed. No span is made in a trace that is not sampled; the
@@ -137,8 +137,11 @@ def span(
     tracer = _tracer()
     if tracer is None:
         return _off
-    context = get_current() if parent is None else parent.context
-    above = trace.get_current_span(context)
+    if parent is None:
+        context = get_current()
+        above = trace.get_current_span(context)
+    else:
+        context, above = parent.context, parent.span
     links: tuple[Link, ...] = ()
     transfer = current_transfer() if kind is SpanKind.CLIENT and parent is None else None
     if transfer is not None:
@@ -150,13 +153,21 @@ def span(
     if not above.is_recording() and _is_dropped(above):
         # what all of OpenTelemetry's samplers decide for a child, at a fraction of the CPU
         return _Attached(INVALID_SPAN, context, ends=False)
-    given = attributes() if attributes is not None else {}
-    begun: Span | None = (
-        tracer.child_of(above, name, kind, given, links) if type(tracer) is LightTracer else None
-    )
+    begun: Span | None = None
+    if type(tracer) is LightTracer:
+        begun = tracer.child_of(above, name, kind, {}, (attributes,) if attributes else (), links)
     if begun is None:
-        begun = tracer.start_span(name, context, kind, printable_attributes(given), links)
+        given = printable_attributes(attributes()) if attributes is not None else {}
+        begun = tracer.start_span(name, context, kind, given, links)
     return _Attached(begun, set_span_in_context(begun, context), ends=True)
+
+
+def set_later(current: Span, attributes: Callable[[], Mapping[str, AttributeValue]]) -> None:
+    """Set attributes of a span that are worth computing only if it is kept, as `span` does."""
+    if type(current) is LightSpan:
+        current.set_later(attributes)
+    elif current.is_recording():
+        current.set_attributes(printable_attributes(attributes()))
 
 
 def without_span() -> AbstractContextManager[Span]:

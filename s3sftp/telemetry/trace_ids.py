@@ -5,11 +5,19 @@ from __future__ import annotations
 from opentelemetry import trace
 from structlog.typing import EventDict, WrappedLogger
 
+from s3sftp.telemetry.light_spans import LightSpan
+
 
 def trace_ids() -> dict[str, str]:
     """`trace_id` and `span_id` of the current span, in hexadecimal as in W3C's Trace Context; empty if there
     is none."""
-    context = trace.get_current_span().get_span_context()
+    current = trace.get_current_span()
+    if type(current) is LightSpan:  # whose context is made only for others
+        return {
+            "trace_id": trace.format_trace_id(current.trace_id),
+            "span_id": trace.format_span_id(current.span_id),
+        }
+    context = current.get_span_context()
     if not context.is_valid:
         return {}
     return {

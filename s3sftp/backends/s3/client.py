@@ -44,6 +44,7 @@ from s3sftp.backends.s3.request_spans import (
     note_answer,
     note_failure,
     request_attributes,
+    without_body,
 )
 from s3sftp.backends.s3.requests.denied_lookups import DeniedLookups
 from s3sftp.backends.s3.requests.list_objects_v1 import list_page
@@ -244,8 +245,10 @@ class S3Client:
     ) -> Answer | RequestError:
         left = deadline - asyncio.get_running_loop().time()
 
+        said = without_body(parameters)
+
         def attributes() -> dict[str, str | int]:
-            return request_attributes(api, parameters, attempt) | self._endpoint
+            return request_attributes(api, said, attempt) | self._endpoint
 
         with span(f"S3.{api}", attributes, SpanKind.CLIENT) as current:
             try:

@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from s3sftp.backends.s3.errors import RequestError
+from s3sftp.telemetry import set_later
 from s3sftp.telemetry.logs import printable
 
 _EXPECTED_STATUSES: Final = frozenset({304, 404, 412})
@@ -36,15 +37,21 @@ def endpoint_attributes(url: str) -> dict[str, str | int]:
     return {"server.address": parts.hostname or "", "server.port": port}
 
 
+def without_body(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters with the size of the body in its place: a span may wait, and must not keep it."""
+    body = parameters.get("Body")
+    return parameters if body is None else {**parameters, "Body": len(body)}
+
+
 def request_attributes(api: str, parameters: Mapping[str, Any], attempt: int) -> dict[str, str | int]:
-    """The attributes of one attempt of a request, as it is sent."""
+    """The attributes of one attempt of a request, as it is sent. `parameters`: of `without_body`."""
     attributes: dict[str, str | int] = {"rpc.system": "aws-api", "rpc.service": "S3", "rpc.method": api}
     for parameter, value in parameters.items():
         name = _NAMES.get(parameter)
         if name is not None and value is not None:
             attributes[name] = value if isinstance(value, str | int) else _text(value)
     if (body := parameters.get("Body")) is not None:
-        attributes["http.request.body.size"] = len(body)
+        attributes["http.request.body.size"] = body
     if attempt > 1:
         attributes["http.request.resend_count"] = attempt - 1
     return attributes
@@ -52,16 +59,19 @@ def request_attributes(api: str, parameters: Mapping[str, Any], attempt: int) ->
 
 def note_answer(current: Span, answer: Mapping[str, Any]) -> None:
     """Record what the store has answered."""
-    if not current.is_recording():
-        return
-    about = answer.get("ResponseMetadata", {})
+    if current.is_recording():
+        about = answer.get("ResponseMetadata", {})
+        set_later(current, lambda: _of_answer(about))
+
+
+def _of_answer(about: Mapping[str, Any]) -> dict[str, AttributeValue]:
     headers = about.get("HTTPHeaders", {})
     attributes = _ids(headers.get("x-amz-request-id", ""), headers.get("x-amz-id-2", ""))
     attributes["http.response.status_code"] = about.get("HTTPStatusCode", 0)
     size = headers.get("content-length", "")
     if size.isdecimal():
         attributes["http.response.body.size"] = int(size[:18])
-    current.set_attributes(attributes)
+    return attributes
 
 
 def note_failure(current: Span, request_error: RequestError) -> None:
