@@ -88,7 +88,7 @@ class LightSpan(Span):
         self.tracer = tracer
         self.name = name
         self.trace_id = trace_id
-        self.span_id = _random_id(64)
+        self.span_id = random.getrandbits(64) or 1  # zero means none
         self.parent = parent
         self.kind = kind
         self.attributes = attributes

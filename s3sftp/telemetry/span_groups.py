@@ -90,7 +90,8 @@ class SpanGroups(Generic[S]):
         in a second; what a quiet time leaves of them is saved."""
         self._keep = keep
         self._slow_ns = slow_ns
-        self._ordinary_per_second = ordinary_per_second
+        self._per_nanosecond = ordinary_per_second / 1e9
+        self._most = float(SAVED_SECONDS * ordinary_per_second)
         self._left = 0.0
         self._counted_until = 0
 
@@ -143,10 +144,10 @@ class SpanGroups(Generic[S]):
         self._keep(last)
 
     def _takes_share(self, spans: int, now: int) -> bool:
-        seconds = min(max(now - self._counted_until, 0) / 1e9, SAVED_SECONDS)
-        most = SAVED_SECONDS * self._ordinary_per_second
-        self._left = min(self._left + seconds * self._ordinary_per_second, most)
+        passed = now - self._counted_until
         self._counted_until = now
+        if passed > 0:  # the clock may be set
+            self._left = min(self._left + passed * self._per_nanosecond, self._most)
         if self._left <= 0:
             return False
         self._left -= spans  # a group that exceeds what is left is whole, and paid for later

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import Token, copy_context
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value, set_value
@@ -32,6 +32,8 @@ _OWNER = create_key("s3sftp-owner")
 """The innermost OpenSpan of a context."""
 
 
+_SPAN = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+"""The key of a context's current span. OpenTelemetry's functions for it copy and check more than once."""
 _known: tuple[trace.TracerProvider | None, trace.Tracer | None] = (None, None)
 """The provider that was asked last, and its tracer."""
 
@@ -137,15 +139,12 @@ def span(
     tracer = _tracer()
     if tracer is None:
         return _off
-    if parent is None:
-        context = get_current()
-        above = trace.get_current_span(context)
-    else:
-        context, above = parent.context, parent.span
+    context = get_current() if parent is None else parent.context
+    above = _span_in(context)
     links: tuple[Link, ...] = ()
     transfer = current_transfer() if kind is SpanKind.CLIENT and parent is None else None
     if transfer is not None:
-        its = trace.get_current_span(transfer)
+        its = _span_in(transfer)
         if above is INVALID_SPAN or not _is_valid(above):
             context, above = transfer, its
         elif above is not its:
@@ -159,7 +158,7 @@ def span(
     if begun is None:
         given = printable_attributes(attributes()) if attributes is not None else {}
         begun = tracer.start_span(name, context, kind, given, links)
-    return _Attached(begun, set_span_in_context(begun, context), ends=True)
+    return _Attached(begun, Context({**context, _SPAN: begun}), ends=True)
 
 
 def set_later(current: Span, attributes: Callable[[], Mapping[str, AttributeValue]]) -> None:
@@ -257,6 +256,10 @@ class _Attached(AbstractContextManager[Span]):
             if isinstance(error, Exception):
                 note_error(self._span, error)
             self._span.end()
+
+
+def _span_in(context: Context) -> Span:
+    return cast(Span, context.get(_SPAN, INVALID_SPAN))
 
 
 def _is_valid(above: Span) -> bool:
