@@ -66,7 +66,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.tracing_turns", description="What tracing costs.")
     parser.add_argument("--mode", default="default", help="as in bench.tracing: default, folded, each, …")
     parser.add_argument("--turns", type=int, default=80, help="with tracing, and as many without")
-    parser.add_argument("--files", type=int, default=25, help="in a turn")
+    parser.add_argument("--files", type=int, default=25, help="of a client in a turn")
+    parser.add_argument("--clients", type=int, default=4, help="at once")
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
     words = parser.parse_args()
     with ExitStack() as stack:
@@ -78,7 +79,7 @@ def main() -> None:
         place = stack.enter_context(environment.place(peer, "", shared=False))
         server = stack.enter_context(serving(peer, environment.site(place, scratch / "server")))
         for work in (puts, gets):
-            _compare(work.__name__, words, peer, server, doing(work, words.files, scratch))
+            _compare(work.__name__, words, peer, server, doing(work, words.files, words.clients, scratch))
     print(f"load average {os.getloadavg()[0]:.1f}")
 
 
@@ -101,7 +102,7 @@ def _compare(
     each = (thread_cpu_seconds(server.process.pid, exporter) - exported) / words.turns
     on = [seconds + each for seconds in took["on"]]
     low, middle, high = _spread(list(zip(took["off"], on, strict=True)))
-    files = words.files * words.turns / 1000
+    files = words.files * words.clients * words.turns / 1000
     print(
         f"{name:5} off {sum(took['off']) / files:6.3f} CPU ms a file  {words.mode} {sum(on) / files:6.3f}, of"
         f" which {each * words.turns / files:.3f} to export  {middle:+.1%} ({low:+.1%} to {high:+.1%})",
@@ -124,23 +125,27 @@ def _spread(pairs: list[tuple[float, float]]) -> tuple[float, float, float]:
     return (math.expm1(found[0]), math.expm1(found[1]), math.expm1(found[2]))
 
 
-def puts(scratch: Path, files: int) -> list[str]:
-    """Each under a temporary name, with its time, and renamed."""
-    lines = []
-    for number in range(files):
-        lines += [f"put -p {scratch / 'file'} f{number}.partial", f"rename f{number}.partial f{number}"]
-    return lines
+def puts(scratch: Path, name: str) -> list[str]:
+    """Under a temporary name, with its time, and renamed."""
+    return [f"put -p {scratch / 'file'} {name}.partial", f"rename {name}.partial {name}"]
 
 
-def gets(scratch: Path, files: int) -> list[str]:
-    return [f"get f{number} {scratch / 'got'}" for number in range(files)]
+def gets(scratch: Path, name: str) -> list[str]:
+    return [f"get {name} {scratch / f'got-{name}'}"]
 
 
-def doing(work: Callable[[Path, int], list[str]], files: int, scratch: Path) -> Callable[[Serving], None]:
-    """What a client of OpenSSH does in a turn."""
+def doing(
+    work: Callable[[Path, str], list[str]], files: int, clients: int, scratch: Path
+) -> Callable[[Serving], None]:
+    """What clients of OpenSSH do in a turn, with `files` each."""
 
     def turn(server: Serving) -> None:
-        openssh.sftp(server, [[f"cd {server.remote('')}", *work(scratch, files)]], scratch, _TIMEOUT)
+        batches = [
+            [f"cd {server.remote('')}"]
+            + [line for number in range(files) for line in work(scratch, f"f{client}-{number}")]
+            for client in range(clients)
+        ]
+        openssh.sftp(server, batches, scratch, _TIMEOUT)
 
     return turn
 
