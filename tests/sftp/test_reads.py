@@ -22,7 +22,7 @@ from s3sftp.fs import OpenReader
 from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.sftp.request import Request
 from s3sftp.sftp.request_runner import RequestRunner
-from s3sftp.telemetry import charge, span, spans
+from s3sftp.telemetry import charge, span
 from s3sftp.telemetry.options import TracingOptions
 from testbed.packets import DATA, FAILURE, OPEN, READ, STAT, STATUS, R, read_string, string, u32, u64
 from testbed.raw_client import RawSftpClient, Reply
@@ -300,7 +300,6 @@ def finished(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
-    monkeypatch.setattr(spans, "_tracer", provider.get_tracer("s3sftp"))
     return exporter
 
 

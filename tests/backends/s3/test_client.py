@@ -125,8 +125,8 @@ async def test_every_attempt_is_a_span_and_costs(backend: S3Backend, proxy: Faul
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spans, "_tracer", provider.get_tracer("test"))
-        patch.setattr(spans, "is_tracing", lambda: True)
+        tracer = provider.get_tracer("test")
+        patch.setattr(spans, "_tracer", lambda: tracer)
         proxy.on("PutObject", do=Answer(503, "SlowDown"), times=1)
         await put(backend, "f", b"x")
         with pytest.raises(NotFound):
