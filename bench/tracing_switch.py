@@ -2,15 +2,19 @@
 
 `SWITCH` takes the provider of OpenTelemetry away, or gives it back: without one s3sftp makes no span, as if
 tracing had never been asked for. So one process can be measured with and without. After each signal the file
-that `STATE_VARIABLE` names says `on` or `off`, and the id of the thread that exports.
+that `STATE_VARIABLE` names says `on` or `off`, the id of the thread that exports, and how many bytecodes the
+event loop has run since the signal before, if `COUNT_VARIABLE` is set: the server is many times slower then.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from opentelemetry import trace
 
@@ -18,10 +22,34 @@ from s3sftp.cli import main
 
 SWITCH = signal.SIGUSR2
 STATE_VARIABLE = "BENCH_TRACING_STATE"
+COUNT_VARIABLE = "BENCH_TRACING_COUNT"
 _EXPORTER = "OtelBatchSpanRecordProcessor"
 
 
-def _switching(state: Path) -> None:
+class _Bytecodes:
+    """Counts those that this thread runs."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def begin(self) -> None:
+        sys.settrace(self._call)
+
+    def taken(self) -> int:
+        """Those since the last time."""
+        count, self._count = self._count, 0
+        return count
+
+    def _call(self, frame: FrameType, _event: str, _argument: object) -> Any:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self._one
+
+    def _one(self, _frame: FrameType, event: str, _argument: object) -> Any:
+        self._count += event == "opcode"
+        return self._one
+
+
+def _switching(state: Path, bytecodes: _Bytecodes) -> None:
     taken: list[trace.TracerProvider] = []
 
     def switch(*_: object) -> None:
@@ -32,12 +60,16 @@ def _switching(state: Path) -> None:
             trace._TRACER_PROVIDER = None
         exporters = [each.native_id for each in threading.enumerate() if each.name == _EXPORTER]
         new = state.with_suffix(".new")
-        new.write_text(f"{'off' if taken else 'on'} {exporters[0] if exporters else 0}")
+        now = "off" if taken else "on"
+        new.write_text(f"{now} {exporters[0] if exporters else 0} {bytecodes.taken()}")
         new.rename(state)
 
     signal.signal(SWITCH, switch)
 
 
 if __name__ == "__main__":
-    _switching(Path(os.environ[STATE_VARIABLE]))
+    counter = _Bytecodes()
+    _switching(Path(os.environ[STATE_VARIABLE]), counter)
+    if COUNT_VARIABLE in os.environ:
+        counter.begin()
     raise SystemExit(main())

@@ -6,6 +6,9 @@ work slows down all turns alike; so the two turns of a pair, in an order that ch
 exporter's thread does counts for the turns with tracing, whenever it does it. The first turns, which use up
 what a server saves of ordinary spans while it is quiet, do not count. It saves in the turns without tracing,
 too, so it has half of the default share.
+
+With `--bytecodes` it counts those that the event loop runs, which no other work disturbs; all ordinary spans
+are dropped, as almost all are that a busy server makes.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from bench.peers.peer import Command, Site
 from bench.serving import Serving, serving
 from bench.sizes import QUICK
 from bench.tracing import Traced, collector
-from bench.tracing_switch import STATE_VARIABLE, SWITCH
+from bench.tracing_switch import COUNT_VARIABLE, STATE_VARIABLE, SWITCH
 from s3sftp.telemetry.options import TracingOptions
 
 _TIMEOUT = 600
@@ -40,26 +43,30 @@ _SAMPLES = 2000
 class Switched(Traced):
     """With tracing that can be turned off and on."""
 
-    def __init__(self, mode: str, endpoint: str, state: Path) -> None:
+    def __init__(self, mode: str, endpoint: str, state: Path, *, counts: bool) -> None:
         super().__init__(mode, endpoint, _EXPORT_SECONDS * 1000)
         self._state = state
+        self._counts = counts
 
     def command(self, site: Site) -> Command:
         command = super().command(site)
         words = ["bench.tracing_switch" if word == "s3sftp" else word for word in command.words]
-        share = {"S3SFTP_TRACING__ORDINARY_SPANS": str(TracingOptions().ordinary_spans // 2)}
-        return Command(words, {**command.environment, **share, STATE_VARIABLE: str(self._state)})
+        share = 0 if self._counts else TracingOptions().ordinary_spans // 2
+        more = {"S3SFTP_TRACING__ORDINARY_SPANS": str(share), STATE_VARIABLE: str(self._state)}
+        more |= {COUNT_VARIABLE: "1"} if self._counts else {}
+        return Command(words, {**command.environment, **more})
 
-    def turn(self, server: Serving, wanted: str) -> int:
-        """Turn tracing `on` or `off`. Returns the id of the exporter's thread."""
+    def turn(self, server: Serving, wanted: str) -> tuple[int, int]:
+        """Turn tracing `on` or `off`. Returns the id of the exporter's thread, and the bytecodes of the event
+        loop since the last time."""
         while True:
             self._state.unlink(missing_ok=True)
             os.kill(server.process.pid, SWITCH)
             while not self._state.exists():
                 time.sleep(0.001)
-            state, exporter = self._state.read_text().split()
+            state, exporter, bytecodes = self._state.read_text().split()
             if state == wanted:
-                return int(exporter)
+                return int(exporter), int(bytecodes)
 
 
 def main() -> None:
@@ -68,6 +75,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=80, help="with tracing, and as many without")
     parser.add_argument("--files", type=int, default=25, help="of a client in a turn")
     parser.add_argument("--clients", type=int, default=4, help="at once")
+    parser.add_argument("--bytecodes", action="store_true", help="count them, and not the time")
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
     words = parser.parse_args()
     with ExitStack() as stack:
@@ -75,11 +83,12 @@ def main() -> None:
         endpoint = stack.enter_context(collector())
         scratch = stack.enter_context(environment.scratch())
         (scratch / "file").write_bytes(os.urandom(10_000))
-        peer = Switched(words.mode, endpoint, scratch / "state")
+        peer = Switched(words.mode, endpoint, scratch / "state", counts=words.bytecodes)
         place = stack.enter_context(environment.place(peer, "", shared=False))
         server = stack.enter_context(serving(peer, environment.site(place, scratch / "server")))
+        compare = _count if words.bytecodes else _compare
         for work in (puts, gets):
-            _compare(work.__name__, words, peer, server, doing(work, words.files, words.clients, scratch))
+            compare(work.__name__, words, peer, server, doing(work, words.files, words.clients, scratch))
     print(f"load average {os.getloadavg()[0]:.1f}")
 
 
@@ -90,7 +99,7 @@ def _compare(
     for _ in range(8):
         work(server)
     took: dict[str, list[float]] = {"off": [], "on": []}
-    exporter = peer.turn(server, "on")
+    exporter, _ = peer.turn(server, "on")
     exported = thread_cpu_seconds(server.process.pid, exporter)
     for pair in range(words.turns):
         for wanted in ("on", "off") if pair % 2 else ("off", "on"):
@@ -108,6 +117,19 @@ def _compare(
         f" which {each * words.turns / files:.3f} to export  {middle:+.1%} ({low:+.1%} to {high:+.1%})",
         flush=True,
     )
+
+
+def _count(
+    name: str, words: argparse.Namespace, peer: Switched, server: Serving, work: Callable[[Serving], None]
+) -> None:
+    work(server)
+    found = {}
+    for state, following in (("off", "on"), ("on", "off")):
+        peer.turn(server, state)
+        work(server)
+        found[state] = peer.turn(server, following)[1] / words.files / words.clients
+    more = found["on"] / found["off"] - 1
+    print(f"{name:5} off {found['off']:.0f} bytecodes a file  {words.mode} {found['on']:.0f}  {more:+.1%}")
 
 
 def _without(pid: int, thread: int) -> float:
