@@ -21,9 +21,8 @@ OLD = b"the version before"
 
 
 def _keeping(limit: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        "mortal", [{"files": {"resume": limit}}], indirect=True, ids=[f"kept for {limit}"]
-    )
+    options = {"files": {"resume": limit}, "s3": {**QUICK["s3"], "janitor_interval": 1}}
+    return pytest.mark.parametrize("mortal", [options], indirect=True, ids=[f"kept for {limit}"])
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +86,16 @@ async def _leave(desk: ClientWorkspace, size: int, vice: str = "drops the connec
         await server.until(lambda: server.count("session.ended") > ended, "the session to end")
 
 
-@pytest.mark.parametrize("size", [1000, BIG])
-@pytest.mark.parametrize("vice", ["drops the connection", "disconnects", "sends EOF", "closes the channel"])
+@pytest.mark.parametrize(
+    ("vice", "size"),
+    [
+        ("drops the connection", 1000),
+        ("drops the connection", BIG),
+        ("disconnects", BIG),
+        ("sends EOF", BIG),
+        ("closes the channel", 1000),
+    ],
+)
 async def test_of_a_client_that_leaves_before_close_only_what_is_kept_is_left_and_a_remove_ends_it(
     keeping_desk: ClientWorkspace, vice: str, size: int
 ) -> None:
@@ -123,7 +130,7 @@ async def test_of_a_server_that_is_killed_only_what_is_kept_is_left_and_a_remove
     await _nothing_is_left(mortal)
 
 
-@_keeping("2s")
+@_keeping("1s")
 async def test_what_is_kept_goes_when_it_is_too_old(mortal: ClientWorkspace) -> None:
     await _leave(mortal, BIG)
     await mortal.server.until(lambda: mortal.server.count("upload.kept_expired") > 0, "it to be too old")

@@ -258,8 +258,9 @@ def _cut(name: bytes, size: int) -> Step:
         kept = world.server.count("upload.kept")
         async with await connect(world.server) as connection, wire(connection) as client:
             handle = await client.open(name, W | CREAT | TRUNC)
-            for at in range(0, size, 32768):
-                await client.write(handle, at, bytes(min(32768, size - at)))
+            blocks = range(0, size, 32768)
+            for sent in [client.sending_write(handle, at, bytes(min(32768, size - at))) for at in blocks]:
+                (await sent).must_be(STATUS)
             connection._transport.abort()  # type: ignore[union-attr]
         await world.server.until(lambda: world.server.count("upload.kept") > kept, "the upload to be kept")
 
