@@ -17,6 +17,7 @@ from tests.limits.operations import (  # noqa: E402  # the repository is not ins
     CLIENTS,
     OPERATIONS,
     WITH_A_QUOTA,
+    WITH_KEPT_UPLOADS,
     WITH_STORED_TIMES,
     WITH_THE_JOURNAL_IN_THE_BUCKET,
     Operation,
@@ -32,6 +33,7 @@ def main() -> None:
         "budget-times": WITH_STORED_TIMES,
         "budget-journal": WITH_THE_JOURNAL_IN_THE_BUCKET,
         "budget-quota": WITH_A_QUOTA,
+        "budget-resume": WITH_KEPT_UPLOADS,
     }
     for mark, operations in tables.items():
         text = re.sub(f"<!-- {mark} -->.*<!-- /{mark} -->", _table(mark, operations), text, flags=re.S)

@@ -86,6 +86,16 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "cps",
         ((rate("s3sftp_kept_uploads_total", "outcome"), "{{outcome}}"),),
     ),
+    (
+        "Uploads in the bucket that wait to be continued",
+        "short",
+        ((f"max by (storage) (s3sftp_kept_uploads{{{PODS}}})", "{{storage}}"),),
+    ),
+    (
+        "Bytes of uploads that wait to be continued",
+        "bytes",
+        ((f"max by (storage) (s3sftp_kept_upload_bytes{{{PODS}}})", "{{storage}}"),),
+    ),
     ("Expected files that did not arrive", "cps", ((rate("s3sftp_files_missing_total", "pod"), "{{pod}}"),)),
     ("Operations", "ops", ((rate("s3sftp_operations_total", "operation"), "{{operation}}"),)),
     (

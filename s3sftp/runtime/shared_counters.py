@@ -80,6 +80,11 @@ class SharedCounters:
         """Set the number in this process's column."""
         self._numbers[row * self.columns + self.column] = number
 
+    def set_common(self, row: int, number: int) -> None:
+        """Set the number of a row that is no sum. Whichever process writes it writes the first column; the
+        others stay 0. Of two that write at once, one wins."""
+        self._numbers[row * self.columns] = number
+
     def in_column(self, row: int, column: int) -> int:
         """The number in one process's column."""
         return self._numbers[row * self.columns + column]

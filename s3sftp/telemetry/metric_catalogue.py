@@ -326,6 +326,25 @@ KEPT_UPLOADS = Instrument(
     ("outcome",),
     tuple((outcome,) for outcome in ("kept", "resumed", "discarded", "expired", "refused")),
 )
+KEPT_UPLOADS_NOW = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.GAUGE,
+    "s3sftp_kept_uploads",
+    "Uploads that are in the bucket now for their users to continue them (`files.resume`); without those that"
+    " run. What this server keeps and removes shows at once; what other replicas and `s3sftp uploads abort`"
+    " do, at the next sweep (`s3.janitor_interval`). Each replica shows the whole bucket: take the maximum"
+    " over them, not the sum.",
+    per_storage=True,
+)
+KEPT_BYTES_NOW = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.GAUGE,
+    "s3sftp_kept_upload_bytes",
+    "Bytes of those uploads, which the store charges for, as their records have them. An upload that an older"
+    " release has kept counts 0.",
+    unit="bytes",
+    per_storage=True,
+)
 FILES_MISSING = Instrument(
     MetricGroup.TRANSFERS,
     InstrumentKind.COUNTER,

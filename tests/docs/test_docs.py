@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.config import is_size
-from tests.limits.operations import OPERATIONS, WITH_THE_JOURNAL_IN_THE_BUCKET, shown
+from tests.limits.operations import OPERATIONS, WITH_KEPT_UPLOADS, WITH_THE_JOURNAL_IN_THE_BUCKET, shown
 from tests.support.loaded_files import load
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,11 @@ def test_the_page_of_metrics_has_all_of_the_catalogue_and_nothing_else() -> None
 
 def test_the_table_of_costs_is_what_the_tests_demand() -> None:
     page = (DOCS / "semantics.md").read_text("utf-8")
-    for mark, operations in (("budget", OPERATIONS), ("budget-journal", WITH_THE_JOURNAL_IN_THE_BUCKET)):
+    for mark, operations in (
+        ("budget", OPERATIONS),
+        ("budget-journal", WITH_THE_JOURNAL_IN_THE_BUCKET),
+        ("budget-resume", WITH_KEPT_UPLOADS),
+    ):
         table = re.search(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", page, re.S)
         assert table is not None
         wanted = [f"| {operation.name} | {shown(operation.budget)} |" for operation in operations]

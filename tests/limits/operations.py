@@ -251,6 +251,35 @@ async def _another(world: World) -> AsyncIterator[World]:
         yield replace(world, client=client)
 
 
+def _cut(name: bytes, size: int) -> Step:
+    """An upload whose line is lost after so many bytes."""
+
+    async def act(world: World) -> None:
+        kept = world.server.count("upload.kept")
+        async with await connect(world.server) as connection, wire(connection) as client:
+            handle = await client.open(name, W | CREAT | TRUNC)
+            blocks = range(0, size, 32768)
+            for sent in [client.sending_write(handle, at, bytes(min(32768, size - at))) for at in blocks]:
+                (await sent).must_be(STATUS)
+            connection._transport.abort()  # type: ignore[union-attr]
+        await world.server.until(lambda: world.server.count("upload.kept") > kept, "the upload to be kept")
+
+    return act
+
+
+def _go_on(name: bytes, more: int) -> Step:
+    """The upload goes on where it was cut, as OpenSSH's `reput` does."""
+
+    async def act(world: World) -> None:
+        size = (await world.client.stat(name)).size
+        assert size is not None
+        handle = await world.client.open(name, W)
+        await world.client.write(handle, size, bytes(more))
+        await world.client.close(handle)
+
+    return act
+
+
 async def _sshfs_read(world: World) -> None:
     await _lstat(world, b"/mounted")
     await _get(world, b"/mounted", 100)
@@ -548,6 +577,75 @@ WITH_THE_JOURNAL_IN_THE_BUCKET = [
     ),
 ]
 """What costs more, and what does not, by `s3.journal = "bucket"`."""
+
+
+WITH_KEPT_UPLOADS = [
+    Operation("put of 100 bytes", {"GetObject": 1, "PutObject": 1}, lambda w: _put(w, b"/small", 100)),
+    Operation(
+        "put of exactly one part", {"GetObject": 1, "PutObject": 1}, lambda w: _put(w, b"/one", PART_BYTES)
+    ),
+    Operation(
+        "put of 2½ parts",
+        {
+            "GetObject": 1,
+            "CreateMultipartUpload": 1,
+            "PutObject": 1,
+            "UploadPart": 3,
+            "CompleteMultipartUpload": 1,
+            "DeleteObject": 1,
+        },
+        lambda w: _put(w, b"/parts", PART_BYTES * 5 // 2),
+    ),
+    Operation("STAT of nothing", {"HeadObject": 1, "ListObjectsV2": 1, "GetObject": 1}, _missing),
+    Operation(
+        "100 bytes are cut, and kept",
+        {"GetObject": 1, "HeadObject": 1, "ListObjectsV2": 1, "PutObject": 2},
+        _cut(b"/cut-small", 100),
+    ),
+    Operation(
+        "STAT of what is kept of them",
+        {"HeadObject": 1, "ListObjectsV2": 1, "GetObject": 1},
+        lambda w: _ignore(w.client.stat(b"/cut-small")),
+    ),
+    Operation(
+        "the 100 bytes go on, after a STAT",
+        {"HeadObject": 3, "ListObjectsV2": 3, "GetObject": 5, "PutObject": 2, "DeleteObject": 2},
+        _go_on(b"/cut-small", 100),
+    ),
+    Operation(
+        "2½ parts are cut, and kept",
+        {
+            "GetObject": 1,
+            "CreateMultipartUpload": 1,
+            "PutObject": 3,
+            "UploadPart": 2,
+            "HeadObject": 1,
+            "ListObjectsV2": 1,
+        },
+        _cut(b"/cut", PART_BYTES * 5 // 2),
+    ),
+    Operation(
+        "the 2½ parts go on, after a STAT",
+        {
+            "HeadObject": 3,
+            "ListObjectsV2": 3,
+            "GetObject": 5,
+            "ListParts": 4,
+            "PutObject": 1,
+            "UploadPart": 1,
+            "CompleteMultipartUpload": 1,
+            "DeleteObject": 2,
+        },
+        _go_on(b"/cut", 100),
+    ),
+    Operation(
+        "REMOVE of what is kept of them",
+        {"HeadObject": 1, "ListObjectsV2": 1, "GetObject": 1, "DeleteObject": 2, "AbortMultipartUpload": 1},
+        lambda w: w.client.remove(b"/away"),
+        _cut(b"/away", PART_BYTES * 5 // 2),
+    ),
+]
+"""With `files.resume`, one after the other."""
 
 
 async def _ignore(answer: Awaitable[object]) -> None:

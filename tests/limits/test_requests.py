@@ -16,6 +16,7 @@ from tests.limits.operations import (
     CLIENTS,
     OPERATIONS,
     WITH_A_QUOTA,
+    WITH_KEPT_UPLOADS,
     WITH_STORED_TIMES,
     WITH_THE_JOURNAL_IN_THE_BUCKET,
     Operation,
@@ -73,6 +74,18 @@ async def test_with_a_quota_it_costs_what_that_table_says(store: Store, bucket: 
     async with world(store, bucket, tmp_path / "server", options) as here:
         found = {each.name: await measured(here, each) for each in WITH_A_QUOTA}
     assert found == {each.name: each.budget for each in WITH_A_QUOTA}
+
+
+async def test_where_uploads_are_kept_it_costs_what_that_table_says(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    options = {"files": {"resume": "1 h"}, "s3": {"janitor_interval": "1 h"}}
+    async with world(store, bucket, tmp_path / "server", options) as here:
+        async with asyncio.timeout(60):
+            while here.proxy.log.count("ListObjectsV2") == 0:  # the sweep at the start
+                await asyncio.sleep(0.05)
+        found = {each.name: await measured(here, each) for each in WITH_KEPT_UPLOADS}
+    assert found == {each.name: each.budget for each in WITH_KEPT_UPLOADS}
 
 
 async def test_without_a_journal_it_costs_what_the_table_says(

@@ -53,6 +53,8 @@ PROMISED = {
     "sent_bytes_total": "",
     "files_missing_total": "",
     "kept_uploads_total": "outcome",
+    "kept_uploads": "storage",
+    "kept_upload_bytes": "storage",
     "open_handles": "kind",
     "buffered_bytes": "",
     "buffer_limit_bytes": "",

@@ -104,7 +104,7 @@ class S3Backend(CompleteBackend):
         )
         self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.client, self.journal)
-        self._metrics = metrics or Metrics()
+        self._metrics, self._storage = metrics or Metrics(), storage
         self._keys = KeyMapping(options.prefix, escape_backslash=options.backslash == "escape")
         self._made = CreatedNames(shared.made)
         self._cache = MetadataCache(
@@ -244,7 +244,13 @@ class S3Backend(CompleteBackend):
     def kept_uploads(self, limits: KeepLimits) -> S3KeptUploads:
         """See `KeepsUploads`."""
         kept = S3KeptUploads(
-            self.client, self._keys.key_of, self.journal, self._conditions, limits, self._metrics
+            self.client,
+            self._keys.key_of,
+            self.journal,
+            self._conditions,
+            limits,
+            self._metrics,
+            self._storage,
         )
         kept.sweeper = KeptSweeper(kept)
         self.janitor.spares(kept.keeps)

@@ -15,6 +15,7 @@ from s3sftp.backends.contract import Place, Session
 from s3sftp.backends.s3 import S3Backend, S3Options
 from s3sftp.backends.s3.namespace import removing
 from s3sftp.backends.s3.requests import list_pages
+from s3sftp.telemetry.metrics import Metrics
 from testbed.s3_store import Store
 
 ALICE = Session("alice")
@@ -51,8 +52,10 @@ async def open_backend(proxied: Store, bucket: str) -> AsyncIterator[Opener]:
     """Opens backends on the test's bucket, through the proxy; options can be changed by name."""
     async with AsyncExitStack() as life:
 
-        async def opener(state_dir: Path | None = None, **changes: Any) -> S3Backend:
-            backend = S3Backend(options_for(proxied, bucket, **changes), state_dir)
+        async def opener(
+            state_dir: Path | None = None, metrics: Metrics | None = None, **changes: Any
+        ) -> S3Backend:
+            backend = S3Backend(options_for(proxied, bucket, **changes), state_dir, metrics)
             life.push_async_callback(backend.stop)
             await backend.start()
             return backend

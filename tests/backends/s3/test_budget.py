@@ -14,6 +14,7 @@ from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import IsADirectory, NotFound
 from s3sftp.telemetry import Costs, charging
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
+from tests.backends.s3.kept_replica import DATA, Replica
 from tests.backends.s3.upload_driver import begin, data_of, get, names, put, send
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3
@@ -263,3 +264,49 @@ async def test_writing_to_a_name_that_was_a_directory_is_refused_where_it_still_
     await s3.delete("tenant/d/x")
     with costing(proxy, ListObjectsV2=1):
         await backend.begin_write(place("d"), WriteIntent(), ALICE)
+
+
+async def test_an_upload_that_may_be_kept_costs_a_record_when_it_has_parts(
+    backend: S3Backend, proxy: FaultProxy
+) -> None:
+    """The record is written with the first part, and deleted when the file is visible."""
+    replica = Replica(backend)
+    with costing(proxy, PutObject=1):
+        small = await replica.begin("small")
+        await backend.finish_write(small, b"x", Finish(1), ALICE)
+    parts = {"CreateMultipartUpload": 1, "UploadPart": 3, "CompleteMultipartUpload": 1}
+    with costing(proxy, **parts, PutObject=1, DeleteObject=1):
+        large = await replica.begin("large")
+        await replica.send(large, 2)
+        await backend.finish_write(large, b"x", Finish(2 * PART + 1), ALICE)
+
+
+async def test_what_is_kept_and_continued_costs(backend: S3Backend, proxy: FaultProxy) -> None:
+    replica = Replica(backend)
+    parts = {"CreateMultipartUpload": 1, "UploadPart": 2}
+    # the record at the first part; is there a file, and room for it; the tail and the record
+    with costing(proxy, **parts, PutObject=3, HeadObject=1, ListObjectsV2=1):
+        await replica.lose(2, DATA[2 * PART : 2 * PART + 10])
+    with costing(proxy, GetObject=1, ListParts=1):
+        assert await replica.size() == 2 * PART + 10
+    # the record is read and written, the tail read; in the end both are deleted
+    looks = {"GetObject": 2, "ListParts": 1, "PutObject": 1, "DeleteObject": 2}
+    with costing(proxy, **looks, UploadPart=2, CompleteMultipartUpload=1):
+        await replica.go_on()
+    with costing(proxy, GetObject=1):
+        assert await replica.size() is None
+
+
+async def test_what_is_kept_of_a_small_file_costs(backend: S3Backend, proxy: FaultProxy) -> None:
+    replica = Replica(backend)
+    with costing(proxy, PutObject=2, HeadObject=1, ListObjectsV2=1):
+        await replica.lose(0, b"tail")
+    with costing(proxy, GetObject=2, PutObject=2, DeleteObject=2):
+        await replica.go_on(b"tail, and more")
+
+
+async def test_what_is_thrown_away_costs(backend: S3Backend, proxy: FaultProxy) -> None:
+    replica = Replica(backend)
+    await replica.lose(1, b"tail")
+    with costing(proxy, GetObject=1, DeleteObject=2, AbortMultipartUpload=1):
+        assert await replica.kept.discard(place("f"), ALICE, by_removal=True)

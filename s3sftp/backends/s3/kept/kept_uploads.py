@@ -27,6 +27,7 @@ from s3sftp.backends.kept_uploads import AdoptedBytes, KeepLimits, KeptFile
 from s3sftp.backends.s3.checksums.digest import ChecksumScope
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.credentials.user_scope import in_scope
+from s3sftp.backends.s3.kept.kept_totals import KeptTotals
 from s3sftp.backends.s3.kept.record_store import FoundRecord, RecordStore
 from s3sftp.backends.s3.kept.records import (
     KeptRecord,
@@ -131,12 +132,15 @@ class S3KeptUploads:
         conditions: ConditionalSupport,
         limits: KeepLimits,
         metrics: Metrics,
+        storage: str = "",
     ) -> None:
+        """`storage` is its name for the metrics."""
         self.client = client
         self.limits = limits
         self.objects = BucketObjects(client, kept_prefix(client.options.prefix), conditions)
         self.records = RecordStore(self.objects)
         self.stored = StoredBytes(client, self.objects)
+        self.totals = KeptTotals(metrics, storage)
         self._key_of = key_of
         self._journal = journal
         self._metrics = metrics
@@ -191,10 +195,8 @@ class S3KeptUploads:
             self.count("refused")
             _log.warning("upload.not_kept", key=upload.key, bytes=size, user=session.user)
             return None
-        record = with_parts(
-            replace(hold.record, state="kept", mtime=upload.mtime, mode=upload.mode, written_at=time.time()),
-            parts,
-        )
+        kept = replace(hold.record, state="kept", mtime=upload.mtime, mode=upload.mode, size=size)
+        record = with_parts(replace(kept, written_at=time.time()), parts)
         former = hold.record.tail
         record = await self.stored.with_tail(hold.name, record, stored, tail)
         try:
@@ -203,6 +205,7 @@ class S3KeptUploads:
             await self.stored.delete_tail(record.tail)
             raise
         self._end(hold)
+        self.totals.added(record)
         await self.stored.delete_tail(former)
         await multipart.leave()
         self.count("kept")
@@ -233,6 +236,7 @@ class S3KeptUploads:
         except BaseException:
             hold.etag = None
             raise
+        self.totals.removed(found.record)
         upload.write_id = upload.mark = record.write_id
         upload.mtime, upload.mode = record.mtime, record.mode
         if record.upload_id is not None:
@@ -352,26 +356,29 @@ class S3KeptUploads:
         if claim.kept_by not in (None, record.owner) or found.name in self._held:
             return True
         if record.state == "sending":
-            if claim.kept_by is not None and not await self._may_stay(found):
+            size = await self._size_that_may_stay(found) if claim.kept_by is not None else record.size
+            if size is None:
                 return False
+            kept = replace(record, state="kept", size=size)
             with suppress(Changed, AlreadyExists, NotFound):  # another session has continued it just now
-                await self.objects.put(found.name, replace(record, state="kept").encoded(), etag=found.etag)
+                await self.objects.put(found.name, kept.encoded(), etag=found.etag)
+                self.totals.added(kept)
         return True
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────
 
-    async def _may_stay(self, found: FoundRecord) -> bool:
-        """Whether the user's limits allow an upload that a dead server has left. If not, its record is
-        removed, unless it has changed meanwhile: then somebody uses it."""
+    async def _size_that_may_stay(self, found: FoundRecord) -> int | None:
+        """The bytes of an upload that a dead server has left. None if the user's limits do not allow it: then
+        its record is removed, unless it has changed meanwhile, because somebody uses it."""
         record = found.record
         start = await self.stored.start_of(record)
         size = 0 if start is None else start.size
         if await self._has_room(record.user, found.name, size):
-            return True
+            return size
         if not await self.remove(found, aborts=False, outcome="refused"):
-            return True
+            return size
         _log.warning("upload.not_kept", key=record.key, bytes=size, user=record.user)
-        return False
+        return None
 
     async def _has_room(self, user: str, name: str, size: int) -> bool:
         """Whether the user's limits allow another kept upload of this size."""
@@ -386,6 +393,7 @@ class S3KeptUploads:
 
     async def _dispose(self, record: KeptRecord, *, aborts: bool) -> None:
         """Remove what a record that is gone has named."""
+        self.totals.removed(record)
         await self.stored.delete_tail(record.tail)
         if aborts and record.upload_id is not None:
             with in_scope(None):

@@ -55,6 +55,8 @@ class KeptRecord:
     created_at: float | None = None
     mtime: float | None = None
     mode: int | None = None
+    size: _Count = 0
+    """The bytes that could be continued when the upload was kept."""
     parts: _Count = 0
     """The number of parts that the owner knew to be stored."""
     parts_digest: str = ""
