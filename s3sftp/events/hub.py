@@ -18,6 +18,7 @@ from s3sftp.errors import ConfigurationError, StorageError, StorageFailure
 from s3sftp.events.delivery import Delivery, Event, SubscriberCounts
 from s3sftp.events.subscriber import Committed, Handler, Renamed, Subscriber
 from s3sftp.events.subscriber_queue import SubscriberQueue
+from s3sftp.telemetry import current_trace_context
 
 E = TypeVar("E", bound=Event)
 Publish = Callable[[E], None]
@@ -32,6 +33,10 @@ class Publisher(Generic[E]):
         asked = list(subscribers)
         self.queues = {each.label: SubscriberQueue(each) for each in asked if not each.acknowledge}
         self._acknowledging = {each.label: Delivery(each) for each in asked if each.acknowledge}
+
+    def trace_context(self) -> Mapping[str, str]:
+        """The headers of the current operation for an event; empty if nobody will get it."""
+        return current_trace_context() if self.queues or self._acknowledging else {}
 
     @asynccontextmanager
     async def reserve(self) -> AsyncIterator[Publish[E]]:

@@ -53,7 +53,7 @@ from s3sftp.fs.upload_rules import UploadRules, upload_rules
 from s3sftp.fs.write.kept_place import SessionKept
 from s3sftp.fs.write.upload_pipeline import WriteMode
 from s3sftp.fs.write.writer import Writer, set_stored_attributes
-from s3sftp.telemetry import Costs, charging, current_trace_context, get_logger
+from s3sftp.telemetry import Costs, charging, get_logger
 
 _log = get_logger(__name__)
 
@@ -619,7 +619,7 @@ class FileSystem:
         async with self.shared.events.renamed.reserve() as announce:
             async with self._announced.rename(source, target, origin, goal) as change:
                 await self._move(origin, goal, overwrite=overwrite)
-            trace = current_trace_context()
+            trace = self.shared.events.renamed.trace_context()
             renamed = Renamed(source.text, target.text, origin, goal, self.session, time.time(), trace)
             announce(renamed)
         return renamed, change

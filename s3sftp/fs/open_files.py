@@ -36,7 +36,7 @@ from s3sftp.fs.upload_rules import UploadRules
 from s3sftp.fs.write.open_uploads import OpenUpload, OpenUploads
 from s3sftp.fs.write.writer import Writer
 from s3sftp.runtime.cancellation import run_to_completion
-from s3sftp.telemetry import Costs, charging, current_trace_context, get_logger, in_transfer
+from s3sftp.telemetry import Costs, charging, get_logger, in_transfer
 from s3sftp.telemetry.metric_catalogue import RECEIVED_BYTES, SENT_BYTES
 from s3sftp.telemetry.metrics import Metrics
 
@@ -522,7 +522,7 @@ class OpenWriter(OpenUpload):
             self.session,
             duration=self._transfer.seconds,
             committed_at=time.time(),
-            trace_context=current_trace_context(),
+            trace_context=self._commits.trace_context(),
         )
 
     def give_up(self) -> bool:

@@ -48,26 +48,13 @@ _MAX_EVENTS = 128
 class LightSpan(Span):
     """A span of OpenTelemetry's interface that only remembers."""
 
-    __slots__ = (
-        "_context",
-        "attributes",
-        "dropped_events",
-        "end_time",
-        "events",
-        "group",
-        "is_failure",
-        "kind",
-        "later",
-        "links",
-        "name",
-        "parent",
-        "span_id",
-        "start_time",
-        "status",
-        "trace_id",
-        "trace_state",
-        "tracer",
-    )
+    # what most spans never change has one value for all: a span is made for each operation and request
+    end_time: int | None = None
+    status = _UNSET
+    is_failure = False
+    events: Sequence[tuple[str, Attributes, int]] = ()
+    dropped_events = 0
+    _context: SpanContext | None = None
 
     def __init__(
         self,
@@ -78,13 +65,13 @@ class LightSpan(Span):
         kind: SpanKind,
         attributes: dict[str, Any],
         later: tuple[Callable[[], Mapping[str, Any]], ...],
-        links: Sequence[Link],
+        links: Sequence[Link | Span],
         start_time: int,
         trace_state: TraceState,
         group: SpanGroup[LightSpan] | None,
     ) -> None:
         """`attributes` belong to the span from now on; `later` return more of them, and are called if the
-        span is kept. `tracer` is told when it ends, once."""
+        span is kept. A span in `links` is linked to. `tracer` is told when it ends, once."""
         self.tracer = tracer
         self.name = name
         self.trace_id = trace_id
@@ -95,16 +82,12 @@ class LightSpan(Span):
         self.later = later
         self.links = links
         self.start_time = start_time
-        self.end_time: int | None = None
-        self.status = _UNSET
-        self.is_failure = False
-        self.events: list[tuple[str, Attributes, int]] = []
-        self.dropped_events = 0
         self.trace_state = trace_state
         self.group = group
-        self._context: SpanContext | None = None
         if group is not None:
-            group.joined_by(self.span_id, start_time)
+            group.running += 1
+            if group.root_id == 0:
+                group.root_id, group.began = self.span_id, start_time
 
     def get_span_context(self) -> SpanContext:
         context = self._context
@@ -146,7 +129,7 @@ class LightSpan(Span):
         if len(self.events) == _MAX_EVENTS:
             self.dropped_events += 1
             return
-        self.events.append((name, attributes, timestamp or time.time_ns()))
+        self.events = (*self.events, (name, attributes, timestamp or time.time_ns()))
 
     def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
         if self.end_time is None:
@@ -240,7 +223,7 @@ class LightTracer(trace.Tracer):
         kind: SpanKind,
         attributes: dict[str, Any],
         later: tuple[Callable[[], Mapping[str, Any]], ...],
-        links: Sequence[Link],
+        links: Sequence[Link | Span],
         start_time: int | None = None,
     ) -> LightSpan | None:
         """A child that no sampler has to be asked about; None if one has to. `attributes` and `later`: see

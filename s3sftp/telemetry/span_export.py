@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, TracerProvi
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link
+from opentelemetry.trace import Link, Span
 from opentelemetry.util.types import Attributes
 
 from s3sftp.telemetry.light_spans import LightSpan, LightTracer
@@ -121,9 +121,13 @@ class _ReadableExporter(SpanExporter):
             limits.max_links,
             [
                 Link(each.context, self._bounded(each.attributes, limits.max_link_attributes))
-                for each in span.links
+                for each in map(_link, span.links)
             ],
         )
 
     def _bounded(self, attributes: Attributes, count: int | None) -> Mapping[str, Any]:
         return BoundedAttributes(count, attributes, max_value_len=self._limits.max_attribute_length)
+
+
+def _link(to: Link | Span) -> Link:
+    return to if isinstance(to, Link) else Link(to.get_span_context())

@@ -47,39 +47,23 @@ S = TypeVar("S", bound=_Ended)
 class SpanGroup(Generic[S]):
     """The spans of one operation or transfer, and what was decided about them."""
 
-    __slots__ = (
-        "began",
-        "has_share",
-        "is_decided",
-        "is_kept",
-        "root",
-        "root_id",
-        "running",
-        "takes",
-        "waiting",
-    )
+    is_decided = False
+    is_kept = False
+    takes = False
+    """Whether each span that is kept takes from the share."""
+    root: S | None = None
+    """The first span if it was dropped, while others may fail of which it is the parent."""
+    running = 0
+    """How many of its spans are open."""
+    root_id = 0
+    """The id of its first span: when that one ends, the group ends."""
+    began = 0
 
     def __init__(self, *, has_share: bool) -> None:
         """`has_share`: some such groups are kept although they are ordinary."""
         self.has_share = has_share
-        self.is_decided = False
-        self.is_kept = False
         self.waiting: list[S] = []
         """Spans that have ended before the decision."""
-        self.takes = False
-        """Whether each span that is kept takes from the share."""
-        self.root: S | None = None
-        """The first span if it was dropped, while others may fail of which it is the parent."""
-        self.running = 0
-        self.root_id = 0
-        self.began = 0
-
-    def joined_by(self, span_id: int, start_time: int) -> None:
-        """A span of the group begins. The first one is its root: when it ends, the group ends."""
-        self.running += 1
-        if not self.root_id:
-            self.root_id = span_id
-            self.began = start_time
 
 
 class SpanGroups(Generic[S]):
@@ -110,16 +94,17 @@ class SpanGroups(Generic[S]):
             self._keep(span)
             return
         group.running -= 1
+        now = span.end_time or 0
         if group.is_kept:
             self._left -= group.takes  # paid for later
             self._keep(span)
-        elif span.is_failure or (span.end_time or 0) - group.began >= self._slow_ns:
+        elif span.is_failure or now - group.began >= self._slow_ns:
             self._keep_all(group, span)
         elif group.is_decided:
             self._drop(group, span)
-        elif span.span_id != group.root_id and len(group.waiting) + 1 < _MANY:
+        elif span.span_id != group.root_id and len(group.waiting) < _MANY - 1:
             group.waiting.append(span)
-        elif group.has_share and self._takes_share(len(group.waiting) + 1, span.end_time or 0):
+        elif group.has_share and self._takes_share(len(group.waiting) + 1, now):
             group.takes = True
             self._keep_all(group, span)
         else:

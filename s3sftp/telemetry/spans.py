@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import Token, copy_context
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value, set_value
@@ -73,6 +73,8 @@ class OpenSpan:
     @property
     def trace_id(self) -> str | None:
         """The id of its trace in hexadecimal, as in W3C's Trace Context; None while tracing is off."""
+        if type(self.span) is LightSpan:
+            return trace.format_trace_id(self.span.trace_id)
         context = self.span.get_span_context()
         return trace.format_trace_id(context.trace_id) if context.is_valid else None
 
@@ -81,7 +83,9 @@ class OpenSpan:
         return _Attached(self.span, self.context, ends=False) if self.is_on else _off
 
     def set(self, attributes: Mapping[str, AttributeValue]) -> None:
-        if self.span.is_recording():
+        if type(self.span) is LightSpan:  # which makes them printable if it is kept
+            self.span.set_attributes(attributes)
+        elif self.span.is_recording():
             self.span.set_attributes(printable_attributes(attributes))
 
     def end(self, error: BaseException | str | None = None, *, is_failure: bool = True) -> None:
@@ -112,7 +116,9 @@ def open_span(
     if tracer is None:
         return NO_SPAN
     context = parent.context if parent is not None else Context()
-    given = printable_attributes(attributes or {})
+    given = attributes or {}
+    if type(tracer) is not LightTracer:  # whose spans make them printable if they are kept
+        given = printable_attributes(given)
     return OpenSpan(tracer.start_span(name, context, attributes=given, start_time=start_time), context)
 
 
@@ -140,22 +146,24 @@ def span(
     if tracer is None:
         return _off
     context = get_current() if parent is None else parent.context
-    above = _span_in(context)
-    links: tuple[Link, ...] = ()
+    above: Span = context.get(_SPAN, INVALID_SPAN)  # type: ignore[assignment]
+    linked: Span | None = None
     transfer = current_transfer() if kind is SpanKind.CLIENT and parent is None else None
     if transfer is not None:
-        its = _span_in(transfer)
+        its: Span = transfer.get(_SPAN, INVALID_SPAN)  # type: ignore[assignment]
         if above is INVALID_SPAN or not _is_valid(above):
             context, above = transfer, its
         elif above is not its:
-            links = (Link(its.get_span_context()),)
+            linked = its
     if not above.is_recording() and _is_dropped(above):
         # what all of OpenTelemetry's samplers decide for a child, at a fraction of the CPU
         return _Attached(INVALID_SPAN, context, ends=False)
     begun: Span | None = None
     if type(tracer) is LightTracer:
-        begun = tracer.child_of(above, name, kind, {}, (attributes,) if attributes else (), links)
+        later = (attributes,) if attributes is not None else ()
+        begun = tracer.child_of(above, name, kind, {}, later, (linked,) if linked is not None else ())
     if begun is None:
+        links = (Link(linked.get_span_context()),) if linked is not None else ()
         given = printable_attributes(attributes()) if attributes is not None else {}
         begun = tracer.start_span(name, context, kind, given, links)
     return _Attached(begun, Context({**context, _SPAN: begun}), ends=True)
@@ -243,23 +251,18 @@ class _Attached(AbstractContextManager[Span]):
         self._span = span
         self._context = context
         self._ends = ends
-        self._token: Token[Context] | None = None
+        self._token: Token[Context]
 
     def __enter__(self) -> Span:
         self._token = attach(self._context)
         return self._span
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if self._token is not None:
-            detach(self._token)
+        detach(self._token)
         if self._ends:
-            if isinstance(error, Exception):
+            if error is not None and isinstance(error, Exception):
                 note_error(self._span, error)
             self._span.end()
-
-
-def _span_in(context: Context) -> Span:
-    return cast(Span, context.get(_SPAN, INVALID_SPAN))
 
 
 def _is_valid(above: Span) -> bool:

@@ -24,6 +24,13 @@ class Ended:
     is_failure: bool = False
 
 
+def joined(group: SpanGroup[Ended], span_id: int) -> None:
+    """A span of the group begins, as `LightSpan` does it."""
+    group.running += 1
+    if group.root_id == 0:
+        group.root_id, group.began = span_id, NOW
+
+
 class Deciding:
     """Groups that begin at NOW, and what was kept of them."""
 
@@ -41,7 +48,7 @@ class Deciding:
     ) -> SpanGroup[Ended]:
         group = self.groups.begun_by(name, kind, is_root=is_root)
         assert group is not None
-        group.joined_by(root_id, NOW)
+        joined(group, root_id)
         return group
 
     def end(
@@ -187,7 +194,7 @@ def test_what_fails_after_its_operation_was_dropped_is_kept_with_the_operation()
     deciding = Deciding()
     group = deciding.group()
     for span_id in (2, 3):
-        group.joined_by(span_id, NOW)
+        joined(group, span_id)
     deciding.end(1, group)
     deciding.end(2, group)
     deciding.end(3, group, is_failure=True)
@@ -197,7 +204,7 @@ def test_what_fails_after_its_operation_was_dropped_is_kept_with_the_operation()
 def test_an_operation_that_was_dropped_is_forgotten_when_nothing_of_it_runs() -> None:
     deciding = Deciding()
     group = deciding.group()
-    group.joined_by(2, NOW)
+    joined(group, 2)
     deciding.end(1, group)
     assert group.root is not None
     deciding.end(2, group)
