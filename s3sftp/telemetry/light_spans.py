@@ -114,7 +114,8 @@ class LightSpan(Span):
 
     def set_later(self, attributes: Callable[[], Mapping[str, Any]]) -> None:
         """Set what a function returns, which is called if the span is kept."""
-        self.later = (*self.later, attributes)
+        if self.end_time is None:
+            self.later = (*self.later, attributes)
 
     def all_attributes(self) -> dict[str, Any]:
         """Those that were set, and those that were left for later."""

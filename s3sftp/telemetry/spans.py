@@ -30,8 +30,6 @@ T = TypeVar("T")
 _off = nullcontext(INVALID_SPAN)
 _OWNER = create_key("s3sftp-owner")
 """The innermost OpenSpan of a context."""
-
-
 _SPAN = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 """The key of a context's current span. OpenTelemetry's functions for it copy and check more than once."""
 _known: tuple[trace.TracerProvider | None, trace.Tracer | None] = (None, None)
@@ -59,10 +57,10 @@ class OpenSpan:
     It is exported only when it ends. Its children do not wait for that.
     """
 
-    __slots__ = ("context", "span")
+    __slots__ = ("_span", "context")
 
     def __init__(self, span: Span, context: Context) -> None:
-        self.span = span
+        self._span = span
         self.context = set_value(_OWNER, self, set_span_in_context(span, context))
 
     @property
@@ -73,30 +71,30 @@ class OpenSpan:
     @property
     def trace_id(self) -> str | None:
         """The id of its trace in hexadecimal, as in W3C's Trace Context; None while tracing is off."""
-        if type(self.span) is LightSpan:
-            return trace.format_trace_id(self.span.trace_id)
-        context = self.span.get_span_context()
+        if type(self._span) is LightSpan:
+            return trace.format_trace_id(self._span.trace_id)
+        context = self._span.get_span_context()
         return trace.format_trace_id(context.trace_id) if context.is_valid else None
 
     def current(self) -> AbstractContextManager[Span]:
         """Make it the current span of a block, which does not end it."""
-        return _Attached(self.span, self.context, ends=False) if self.is_on else _off
+        return _Attached(self._span, self.context, ends=False) if self.is_on else _off
 
     def set(self, attributes: Mapping[str, AttributeValue]) -> None:
-        if type(self.span) is LightSpan:  # which makes them printable if it is kept
-            self.span.set_attributes(attributes)
-        elif self.span.is_recording():
-            self.span.set_attributes(printable_attributes(attributes))
+        if type(self._span) is LightSpan:  # which makes them printable if it is kept
+            self._span.set_attributes(attributes)
+        elif self._span.is_recording():
+            self._span.set_attributes(printable_attributes(attributes))
 
     def end(self, error: BaseException | str | None = None, *, is_failure: bool = True) -> None:
         """End it. `error`: what went wrong, or its kind in a word; `is_failure`: that is not what clients
         expect."""
         if isinstance(error, str):
-            self.span.set_attribute("error.type", error)
-            self.span.set_status(Status(StatusCode.ERROR))
+            self._span.set_attribute("error.type", error)
+            self._span.set_status(Status(StatusCode.ERROR))
         elif error is not None:
-            note_error(self.span, error, is_failure=is_failure)
-        self.span.end()
+            note_error(self._span, error, is_failure=is_failure)
+        self._span.end()
 
 
 NO_SPAN = OpenSpan(INVALID_SPAN, Context())

@@ -24,6 +24,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from s3sftp.telemetry import open_span, set_later, span, spans
 from s3sftp.telemetry.light_spans import LightSpan
 from s3sftp.telemetry.options import TracingOptions
 from s3sftp.telemetry.span_export import LightTracerProvider
@@ -179,3 +180,30 @@ def test_a_request_below_an_operation_is_in_its_group_and_a_session_is_in_none()
     assert groups[0] is None
     assert groups[1] is groups[2] is not None
     assert groups[3] is not groups[1]
+
+
+@pytest.mark.parametrize("is_failure", [False, True])
+def test_what_is_left_for_later_is_asked_for_only_if_the_span_is_kept(
+    monkeypatch: pytest.MonkeyPatch, is_failure: bool
+) -> None:
+    monkeypatch.delenv("OTEL_TRACES_SAMPLER", raising=False)
+    kept, asked = Kept(), []
+    provider = LightTracerProvider(RESOURCE, [kept], TracingOptions(ordinary_spans=0))
+    monkeypatch.setattr(spans, "_tracer", lambda: tracer)
+    tracer = provider.get_tracer("t")
+
+    def later(name: str) -> dict[str, str]:
+        asked.append(name)
+        return {name: "a\nb"}
+
+    session = open_span("session")
+    with span("operation", lambda: later("first"), SpanKind.SERVER, parent=session) as current:
+        set_later(current, lambda: later("second"))
+        assert not asked
+        if is_failure:
+            current.set_status(StatusCode.ERROR)
+    set_later(current, lambda: later("too late"))
+    provider.shutdown()
+    assert asked == (["first", "second"] if is_failure else [])
+    told = [dict(each.attributes or {}) for each in kept.spans]
+    assert told == ([{"first": r"a\nb", "second": r"a\nb"}] if is_failure else [])
