@@ -18,6 +18,9 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from tests.admin.api_client import TOKEN
 
 _EXAMPLES = 4
+_REFUSALS = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "5xx"]
+"""Statuses that refuse what breaks the document: schemathesis' own and 413, for a body that is too large."""
+_CONFIG = {"checks": {"negative_data_rejection": {"expected-statuses": _REFUSALS}}}
 ENDS_THE_SERVER = "drain"
 _NOT_DESCRIBED = "dry_run"
 """A call whose texts have a form that no schema has: keys, addresses and operations."""
@@ -27,7 +30,8 @@ def fuzz(port: int, document: dict[str, Any]) -> list[str]:
     """Fuzz all calls but the one that ends the server; their names."""
     load_all_checks()
     fuzzed = []
-    for found in schemathesis.openapi.from_dict(document).get_all_operations():
+    config = schemathesis.Config.from_dict(_CONFIG)
+    for found in schemathesis.openapi.from_dict(document, config=config).get_all_operations():
         operation = found.ok()
         name = operation.definition.raw["operationId"]
         if name == ENDS_THE_SERVER:
