@@ -13,7 +13,7 @@ PYTEST = $(BIN)/python -m pytest
 TWICE = $(BIN)/python -m tests.twice
 TESTS = $(TWICE) -n 3 --dist loadfile -m "not alone and not long" && $(TWICE) -m "alone and not long"
 
-# What tells in two minutes whether a change holds: the server in the process of its tests, without S3 and clients
+# What tells in some minutes whether a change holds: the server in the process of its tests, without S3 and clients
 FAST_TESTS = tests/auth tests/backends/test_memory.py tests/config tests/docs/test_layers.py tests/events tests/fs \
 	tests/model/test_fsx.py tests/sftp tests/ssh tests/backends/test_errno_map.py
 
@@ -45,7 +45,7 @@ test: $(READY) ## the tests
 test-long: $(READY) ## the tests that take minutes: scanners, installations, a soak. Before a release
 	$(PYTEST) -m long
 
-test-fast: $(READY) ## the tests of the engine, in two minutes
+test-fast: $(READY) ## the tests of the engine, in seven minutes on two cores
 	$(PYTEST) -n 3 --dist loadfile -m "not alone" $(FAST_TESTS)
 
 # with what the account has: ACCESS_KEY=… SECRET_KEY=…, or the AWS variables. NAME: its row in tests/stores/lacks.py

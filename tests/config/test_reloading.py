@@ -114,7 +114,7 @@ async def test_what_failed_is_tried_again_in_a_minute_however_rarely_files_are_l
     reader.reloading.start()
     reader.users.write_text(table("alice") + table("bob"))
     reader.reloading.ask()
-    await reader.until(lambda: bool(reader.applied))
+    await reader.until(lambda: len(reader.told) == 2)
     await reader.reloading.stop()
     assert reader.told == [(False, 1), (True, 2)]
 
