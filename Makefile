@@ -13,7 +13,7 @@ PYTEST = $(BIN)/python -m pytest
 TWICE = $(BIN)/python -m tests.twice
 TESTS = $(TWICE) -n 3 --dist loadfile -m "not alone and not long" && $(TWICE) -m "alone and not long"
 
-# What tells in some minutes whether a change holds: the server in the process of its tests, without S3 and clients
+# What tells in some minutes whether a change holds: mostly with the server in the process of its tests
 FAST_TESTS = tests/auth tests/backends/test_memory.py tests/config tests/docs/test_layers.py tests/events tests/fs \
 	tests/model/test_fsx.py tests/sftp tests/ssh tests/backends/test_errno_map.py
 
