@@ -38,7 +38,7 @@ def thread_cpu_seconds(pid: int, thread: int | None = None) -> float:
     """User and system time, to the nanosecond, of a thread of a process; without one, of all that live."""
     tasks = _PROC / str(pid) / "task"
     total = 0
-    for each in [str(thread)] if thread else os.listdir(tasks):
+    for each in os.listdir(tasks) if thread is None else [str(thread)]:
         with contextlib.suppress(OSError):
             total += int((tasks / each / "schedstat").read_text().split()[0])
     return total / 1e9

@@ -1,14 +1,14 @@
 """`python -m bench.tracing_turns`: what tracing by default costs for small files, on a machine that is busy.
 
-One server, whose tracing is turned off and on, serves an OpenSSH client that puts and gets files of 10 KB in
+One server, whose tracing is turned off and on, serves OpenSSH clients that put and get files of 10 KB in
 short turns. Two processes of the same program differ by some per cent for as long as they live, and other
 work slows down all turns alike; so the two turns of a pair, in an order that changes, are compared. What the
 exporter's thread does counts for the turns with tracing, whenever it does it. The first turns, which use up
 what a server saves of ordinary spans while it is quiet, do not count. It saves in the turns without tracing,
 too, so it has half of the default share.
 
-With `--bytecodes` it counts those that the event loop runs, which no other work disturbs; all ordinary spans
-are dropped, as almost all are that a busy server makes.
+With `--bytecodes` it counts those that the event loop runs, which no other work disturbs, and the spans; all
+ordinary spans are dropped, as almost all are that a busy server makes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.clients import openssh
 from bench.environment import BenchEnvironment
@@ -40,6 +41,17 @@ _SAMPLES = 2000
 """Of the pairs, drawn to see how sure the ratio is."""
 
 
+class Switching(NamedTuple):
+    """What a server says when its tracing is turned off or on."""
+
+    exporter: int
+    """The id of the thread that exports."""
+    bytecodes: int
+    """Those of the event loop since the last time; 0 if they are not counted."""
+    spans: int
+    """Likewise."""
+
+
 class Switched(Traced):
     """With tracing that can be turned off and on."""
 
@@ -56,17 +68,22 @@ class Switched(Traced):
         more |= {COUNT_VARIABLE: "1"} if self._counts else {}
         return Command(words, {**command.environment, **more})
 
-    def turn(self, server: Serving, wanted: str) -> tuple[int, int]:
-        """Turn tracing `on` or `off`. Returns the id of the exporter's thread, and the bytecodes of the event
-        loop since the last time."""
+    def turn(self, server: Serving, wanted: str) -> Switching:
+        """Turn tracing `on` or `off`.
+
+        Raises SystemExit: if no thread exports spans: then nothing could be compared.
+        """
         while True:
             self._state.unlink(missing_ok=True)
             os.kill(server.process.pid, SWITCH)
             while not self._state.exists():
                 time.sleep(0.001)
-            state, exporter, bytecodes = self._state.read_text().split()
+            state, *numbers = self._state.read_text().split()
+            switching = Switching(*map(int, numbers))
+            if not switching.exporter:
+                raise SystemExit("no thread of the server exports spans")
             if state == wanted:
-                return int(exporter), int(bytecodes)
+                return switching
 
 
 def main() -> None:
@@ -99,7 +116,7 @@ def _compare(
     for _ in range(8):
         work(server)
     took: dict[str, list[float]] = {"off": [], "on": []}
-    exporter, _ = peer.turn(server, "on")
+    exporter = peer.turn(server, "on").exporter
     exported = thread_cpu_seconds(server.process.pid, exporter)
     for pair in range(words.turns):
         for wanted in ("on", "off") if pair % 2 else ("off", "on"):
@@ -127,9 +144,14 @@ def _count(
     for state, following in (("off", "on"), ("on", "off")):
         peer.turn(server, state)
         work(server)
-        found[state] = peer.turn(server, following)[1] / words.files / words.clients
-    more = found["on"] / found["off"] - 1
-    print(f"{name:5} off {found['off']:.0f} bytecodes a file  {words.mode} {found['on']:.0f}  {more:+.1%}")
+        found[state] = peer.turn(server, following)
+    files = words.files * words.clients
+    off, on = found["off"].bytecodes, found["on"].bytecodes
+    print(
+        f"{name:5} off {off / files:.0f} bytecodes a file  {words.mode} {on / files:.0f}  {on / off - 1:+.1%}"
+        f"  {found['on'].spans / files:.1f} spans",
+        flush=True,
+    )
 
 
 def _without(pid: int, thread: int) -> float:

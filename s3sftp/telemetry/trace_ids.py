@@ -12,17 +12,13 @@ def trace_ids() -> dict[str, str]:
     """`trace_id` and `span_id` of the current span, in hexadecimal as in W3C's Trace Context; empty if there
     is none."""
     current = trace.get_current_span()
-    if type(current) is LightSpan:  # whose context is made only for others
-        return {
-            "trace_id": trace.format_trace_id(current.trace_id),
-            "span_id": trace.format_span_id(current.span_id),
-        }
-    context = current.get_span_context()
-    if not context.is_valid:
+    # a light span makes its context only for others
+    named = current if type(current) is LightSpan else current.get_span_context()
+    if not (named.trace_id and named.span_id):
         return {}
     return {
-        "trace_id": trace.format_trace_id(context.trace_id),
-        "span_id": trace.format_span_id(context.span_id),
+        "trace_id": trace.format_trace_id(named.trace_id),
+        "span_id": trace.format_span_id(named.span_id),
     }
 
 

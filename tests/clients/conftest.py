@@ -60,7 +60,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 @pytest.fixture
 async def desk(server: Server, tmp_path: Path) -> AsyncIterator[ClientWorkspace]:
     """A corner of the shared server: an empty remote directory and an empty local one."""
-    async with _desk_at(server, tmp_path) as desk:
+    async with desk_at(server, tmp_path) as desk:
         yield desk
 
 
@@ -73,7 +73,7 @@ def keeping_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 async def keeping(keeping_server: Server, tmp_path: Path) -> AsyncIterator[ClientWorkspace]:
     """A corner of a server that keeps directories when their last file goes."""
-    async with _desk_at(keeping_server, tmp_path) as desk:
+    async with desk_at(keeping_server, tmp_path) as desk:
         yield desk
 
 
@@ -90,7 +90,7 @@ async def partner_desk(partner_server: PartnerServer, tmp_path: Path) -> AsyncIt
     Each login is as docs/clients.md says.
     """
     before = len(partner_server.events("login.accepted"))
-    async with _desk_at(partner_server, tmp_path) as desk:
+    async with desk_at(partner_server, tmp_path) as desk:
         yield desk
     for login in partner_server.events("login.accepted")[before:]:
         page.compare(login)
@@ -140,7 +140,7 @@ async def troubled(
     seaweed: Store, troubled_server: Server, proxy: FaultProxy, tmp_path: Path
 ) -> AsyncIterator[ClientWorkspace]:
     """A corner of a server whose S3 is behind `proxy`."""
-    async with _desk_at(troubled_server, tmp_path, seaweed) as desk:
+    async with desk_at(troubled_server, tmp_path, seaweed) as desk:
         yield desk
     proxy.clear()
     await troubled_server.until(
@@ -162,14 +162,14 @@ async def mortal(
     )
     try:
         await server.astart()
-        async with _desk_at(server, tmp_path, seaweed) as desk:
+        async with desk_at(server, tmp_path, seaweed) as desk:
             yield desk
         assert "Traceback" not in server.output()
     finally:
         server.close()
 
 
-class _desk_at:
+class desk_at:
     """A workspace on a server; looks into the bucket at `store`, past any proxy."""
 
     def __init__(self, server: Server, tmp_path: Path, store: Store | None = None) -> None:

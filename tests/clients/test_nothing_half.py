@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncssh
 import pytest
 
 from testbed.s3_store import Store
+from tests.support.asyncssh_leaving import leave
 from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.clients import Clients
 from tests.support.commands import installed
@@ -105,15 +105,7 @@ async def test_a_client_that_leaves_before_close(
         sftp = await connection.start_sftp_client()
         file = await sftp.open(f"{troubled.remote}/x", "wb")
         await file.write(content(size))
-        match vice:
-            case "drops the connection":
-                connection._transport.abort()  # type: ignore[union-attr]
-            case "disconnects":
-                connection.disconnect(asyncssh.DISC_BY_APPLICATION, "bye")
-            case "sends EOF":
-                sftp._handler._writer.write_eof()  # type: ignore[union-attr]
-            case "closes the channel":
-                sftp.exit()
+        leave(connection, sftp, vice)
         await troubled.server.until(
             lambda: troubled.server.count("session.ended") > ended, "the session to end"
         )

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import asyncssh
 import pytest
 
 from testbed.s3_store import Store
-from tests.clients.conftest import QUICK, _desk_at, running_on
+from tests.clients.conftest import QUICK, desk_at, running_on
+from tests.support.asyncssh_leaving import leave
 from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Hold
@@ -34,7 +34,7 @@ def keeping_parts(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture
 async def keeping_desk(keeping_parts: Server, tmp_path: Path) -> AsyncIterator[ClientWorkspace]:
     """A corner of a server that keeps what is cut."""
-    async with _desk_at(keeping_parts, tmp_path) as desk:
+    async with desk_at(keeping_parts, tmp_path) as desk:
         yield desk
 
 
@@ -74,15 +74,7 @@ async def _leave(desk: ClientWorkspace, size: int, vice: str = "drops the connec
         sftp = await connection.start_sftp_client()
         file = await sftp.open(f"{desk.remote}/x", "wb")
         await file.write(content(size))
-        match vice:
-            case "drops the connection":
-                connection._transport.abort()  # type: ignore[union-attr]
-            case "disconnects":
-                connection.disconnect(asyncssh.DISC_BY_APPLICATION, "bye")
-            case "sends EOF":
-                sftp._handler._writer.write_eof()  # type: ignore[union-attr]
-            case "closes the channel":
-                sftp.exit()
+        leave(connection, sftp, vice)
         await server.until(lambda: server.count("session.ended") > ended, "the session to end")
 
 

@@ -81,7 +81,7 @@ def note_failure(current: Span, request_error: RequestError) -> None:
     current.set_attribute("error.type", request_error.code or str(request_error.status))
     if request_error.status:
         current.set_attribute("http.response.status_code", request_error.status)
-    current.set_attributes(_ids(*request_error.request_ids))
+    set_later(current, lambda: _ids(*request_error.request_ids))
     if request_error.status not in _EXPECTED_STATUSES:
         current.set_status(Status(StatusCode.ERROR, printable(str(request_error))))
 
@@ -89,9 +89,9 @@ def note_failure(current: Span, request_error: RequestError) -> None:
 def _ids(request: str, extended: str) -> dict[str, AttributeValue]:
     ids: dict[str, AttributeValue] = {}
     if request:
-        ids["aws.request_id"] = printable(request)
+        ids["aws.request_id"] = request
     if extended:
-        ids["aws.extended_request_id"] = printable(extended)
+        ids["aws.extended_request_id"] = extended
     return ids
 
 
