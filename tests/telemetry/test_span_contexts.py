@@ -12,6 +12,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from opentelemetry.trace import SpanKind, StatusCode
 
 from s3sftp.errors import NotFound, StorageFailure
+from s3sftp.events.hub import Publisher
+from s3sftp.events.subscriber import Subscriber
 from s3sftp.telemetry import (
     Costs,
     charging,
@@ -114,3 +116,15 @@ def test_an_error_that_is_foreseen_leaves_its_class_and_any_other_its_traceback(
     kinds = [each.attributes["error.type"] for each in (failed, crashed, expected) if each.attributes]
     assert kinds == ["StorageFailure", "ZeroDivisionError", "NotFound"]
     assert [len(each.events) for each in (failed, crashed, expected)] == [0, 1, 0]
+
+
+async def test_an_event_has_the_context_of_its_operation_if_somebody_gets_it(tracer: Tracer) -> None:
+    async def handler(_: object) -> None:
+        """Gets it."""
+
+    session = open_span("session")
+    with span("CLOSE", parent=session):
+        assert Publisher([Subscriber(handler)]).trace_context() == current_trace_context() != {}
+        assert Publisher([Subscriber(handler, acknowledge=True)]).trace_context() == current_trace_context()
+        assert Publisher().trace_context() == {}
+    session.end()
