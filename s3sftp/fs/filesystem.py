@@ -135,14 +135,24 @@ class FileSystem:
         await self._until_left(place)
         upload = self._latest_upload(place)
         if upload is not None and (info := await upload.stat()) is not None:
-            return info
+            return self._showing(place, upload, info)
         try:
-            return await ask(place, self.session)
+            info = await ask(place, self.session)
         except NotFound:
             upload = self._upload_of_nothing_stored(place)
             if upload is None or (info := await upload.stat()) is None:
                 raise
-            return info
+            return self._showing(place, upload, info)
+        self._kept.forget(place)
+        return info
+
+    def _showing(self, place: Place, upload: OpenWriter, info: FileInfo) -> FileInfo:
+        """Show an upload that runs. If that of another session is kept after this, it may be shorter."""
+        if upload.session is self.session:
+            self._kept.forget(place)
+        else:
+            self._kept.shown(place, info.size)
+        return info
 
     async def open_reader(self, path: VirtualPath) -> OpenReader:
         """Open the current version of a file for reading.
@@ -210,8 +220,9 @@ class FileSystem:
                     base = await self._base_for(place, rules)
                 except NotFound:
                     may_create = Right.WRITE in rules.rules.rights
-                    if kept is None or not kept.continues or not may_create or await kept.find() is None:
+                    if kept is None or not kept.continues or not may_create or not await kept.is_there():
                         raise
+                    kept.stands_in = True
                     rules = replace(rules, mode=replace(rules.mode, create=True))
             if kept is not None and not kept.continues:
                 await kept.discard()
