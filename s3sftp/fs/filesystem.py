@@ -139,8 +139,9 @@ class FileSystem:
                     base = await self._base_for(place, rules)
                 except NotFound:
                     may_create = Right.WRITE in rules.rules.rights
-                    if kept is None or not kept.continues or not may_create or await kept.find() is None:
+                    if kept is None or not kept.continues or not may_create or not await kept.is_there():
                         raise
+                    kept.stands_in = True
                     rules = replace(rules, mode=replace(rules.mode, create=True))
             if kept is not None and not kept.continues:
                 await kept.discard()

@@ -170,6 +170,7 @@ class OpenWriter(OpenUpload):
         self._stored = stored
         if rules.keeps_both:
             writer.when_taken(self._take_free_place)
+        writer.before_going_on(self._until_alone)
         self._announcer = announcer
         self._change = NO_CHANGE
         if announcer.routes.wants(EventKind.UPLOAD_COMMITTED):
@@ -230,6 +231,14 @@ class OpenWriter(OpenUpload):
         self._rows.lead_to(self, place, path)
         self.named = named
         return place
+
+    async def _until_alone(self) -> None:
+        """Wait for what another session of the user has lost here, until it is kept. Raises Changed: if one
+        is still sending the file, which STAT has shown: its bytes are not there to be continued."""
+        for row in self._rows.sent_elsewhere(self):
+            if not row.leaving:
+                raise Changed("another session of yours is writing this file")
+            await row.over.wait()
 
     def _refuse_size(self, size: int) -> None:
         """Fail the upload if the file may not be that large. Raises NoSpace: as `UploadRules.refuse_size`."""

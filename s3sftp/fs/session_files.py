@@ -80,14 +80,24 @@ class SessionFiles:
         await self.until_left(place)
         upload = self.latest_upload(place)
         if upload is not None and (info := await upload.stat()) is not None:
-            return info
+            return self._showing(place, upload, info)
         try:
-            return await ask(place, self.session)
+            info = await ask(place, self.session)
         except NotFound:
             upload = self.upload_of_nothing_stored(place)
             if upload is None or (info := await upload.stat()) is None:
                 raise
-            return info
+            return self._showing(place, upload, info)
+        self.kept.forget(place)
+        return info
+
+    def _showing(self, place: Place, upload: OpenWriter, info: FileInfo) -> FileInfo:
+        """Show an upload that runs. If that of another session is kept after this, it may be shorter."""
+        if upload.session is self.session:
+            self.kept.forget(place)
+        else:
+            self.kept.shown(place, info.size)
+        return info
 
     def latest_upload(self, place: Place) -> OpenWriter | None:
         """The user's upload to a place, if nothing has been stored or removed there since it was opened."""
