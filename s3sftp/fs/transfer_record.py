@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 from s3sftp import errors
 from s3sftp.backends import ObjectAddress, Session
@@ -131,6 +131,10 @@ class TransferRecord:
 
     def summary(self) -> TransferSummary:
         """What it is and has moved by now."""
+        return self._summary(self._moved() if self._moved is not None else self.bytes, self._size)
+
+    def _summary(self, moved: int, size: int | None, **end: Any) -> TransferSummary:
+        """`moved` and `size` are in bytes; `end` has the fields that say how it has ended."""
         address = self._located()
         return TransferSummary(
             self._id,
@@ -139,14 +143,15 @@ class TransferRecord:
             self._session.peer,
             self._direction,
             printable(str(self.path)),
-            self._moved() if self._moved is not None else self.bytes,
-            self._size,
+            moved,
+            size,
             self.seconds,
             bucket=address.bucket if address else None,
             key=printable(address.key) if address else None,
             trace_id=self._span.trace_id,
             s3_requests=self.costs.total(),
             s3_dollars=dollars(self.costs.requests),
+            **end,
         )
 
     def end(
@@ -217,13 +222,13 @@ class TransferRecord:
     def _summary_at_end(
         self, size: int, result: str, reason: str, error: Exception | None
     ) -> TransferSummary:
-        return replace(
-            self.summary(),
-            bytes=self.bytes,
-            size=size,
+        return self._summary(
+            self.bytes,
+            size,
             state=result,
             reason=None if result == "committed" else str(reason),
             error=None if error is None else printable(_reason(error)["error"] or ""),
+            ended_at=time.time(),
         )
 
     def _end_span(self, outcome: str, size: int, error: Exception | None, why: FailureReason | None) -> None:
