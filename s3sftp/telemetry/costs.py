@@ -69,7 +69,7 @@ def current_transfer() -> Context | None:
     return None
 
 
-class charging:  # noqa: N801  reads like the function that it would be, at a fraction of a generator's cost
+class charging:
     """Charge every storage request inside the block to `costs` too."""
 
     __slots__ = ("_costs", "_token")

@@ -14,7 +14,7 @@ from botocore.utils import parse_timestamp
 _MOST: Final = (1 << 63) - 1
 _DIGITS: Final = 19
 _REMEMBERED_DATES: Final = 64
-"""HTTP dates that need not be parsed again: replies of the same second, and of the same object, repeat them."""
+"""HTTP dates that need not be parsed again: replies of one second, and of one object, repeat them."""
 _LONGEST_TAG: Final = 256
 """Maximum characters of an ETag. S3's have 34, plus a number of parts."""
 
