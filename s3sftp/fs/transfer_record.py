@@ -131,11 +131,13 @@ class TransferRecord:
 
     def summary(self) -> TransferSummary:
         """What it is and has moved by now."""
-        return self._summary(self._moved() if self._moved is not None else self.bytes, self._size)
+        moved = self._moved() if self._moved is not None else self.bytes
+        return self._summary(self._located(), moved, self._size)
 
-    def _summary(self, moved: int, size: int | None, **end: Any) -> TransferSummary:
+    def _summary(
+        self, address: ObjectAddress | None, moved: int, size: int | None, **end: Any
+    ) -> TransferSummary:
         """`moved` and `size` are in bytes; `end` has the fields that say how it has ended."""
-        address = self._located()
         return TransferSummary(
             self._id,
             self._session.session_id,
@@ -172,12 +174,12 @@ class TransferRecord:
         result, reason = _counted_as(outcome, error, why)
         if self._metrics is not None:
             self._metrics.add(TRANSFERS.row(self._direction, result, reason))
-        seconds = self.seconds
+        seconds, address = self.seconds, self._located()
         log = _log.info if error is None and outcome != "aborted" else _log.warning
         log(
             _EVENTS[self._direction, outcome],
             path=str(self.path),
-            **_address(self._located()),
+            **_address(address),
             bytes=self.bytes,
             size=size,
             seconds=round(seconds, 3),
@@ -195,7 +197,7 @@ class TransferRecord:
         if self._span.is_on:
             self._end_span(outcome, size, error, why)
         if self._book is not None:
-            self._book.end(self._summary_at_end(size, result, reason, error))
+            self._book.end(self._summary_at_end(address, size, result, reason, error))
         kind = _KINDS.get((self._direction, outcome))
         if kind is None or reason == FailureReason.UNCHANGED:
             return
@@ -206,7 +208,7 @@ class TransferRecord:
                 self._session,
                 self.path.text,
                 None,
-                **_address(self._located()),
+                **_address(address),
                 size=size,
                 bytes=self.bytes,
                 seconds=round(seconds, 3),
@@ -220,9 +222,15 @@ class TransferRecord:
             in_doubt(tell)
 
     def _summary_at_end(
-        self, size: int, result: str, reason: str, error: Exception | None
+        self,
+        address: ObjectAddress | None,
+        size: int,
+        result: str,
+        reason: str,
+        error: Exception | None,
     ) -> TransferSummary:
         return self._summary(
+            address,
             self.bytes,
             size,
             state=result,
