@@ -23,8 +23,15 @@ class SendQueue:
         self.channel_full = False
         self.transport_full = False
         self._moved = moved
+        self._write_last: Callable[[list[bytes]], None] | None = None
         self._answers: deque[tuple[Answer, int]] = deque()
         self._bytes = 0
+
+    def open(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
+        """Send to this channel. If it has a `write_last`, as `PacketChannel` has, that gets what nothing
+        follows."""
+        self.channel = channel
+        self._write_last = getattr(channel, "write_last", None)
 
     def __len__(self) -> int:
         """Answers in the queue."""
@@ -47,12 +54,16 @@ class SendQueue:
             self._answers.append((answer, size))
             self._bytes += size
 
-    def flush(self) -> None:
-        """Write answers to the channel until it is full."""
+    def flush(self, *, more_follow: bool = True) -> None:
+        """Write answers to the channel until it is full. `more_follow`: others may follow in this turn of the
+        loop."""
         while self._answers and self.channel and not (self.channel_full or self.transport_full):
             pieces = self._next_output()
             try:
-                self.channel.writelines(pieces)
+                if more_follow or self._answers or self._write_last is None:
+                    self.channel.writelines(pieces)
+                else:
+                    self._write_last(pieces)
             except OSError:  # closed in the meantime
                 self.clear()
                 return

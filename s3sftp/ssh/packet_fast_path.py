@@ -88,6 +88,8 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         self._gathered: memoryview | None = None
         self._gathered_bytes = 0
         self._flush_is_due = False
+        self.is_last = False
+        """Nothing follows what is being sent, so that it need not wait."""
         self._came_since = False
         """Something was received since `_flush_due` last ran."""
         self._turns_left = 0
@@ -179,7 +181,9 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
 
     def _gather(self) -> None:
         """Schedule a flush of what was written to the buffer, by `_flush_due`."""
-        if not self._flush_is_due:
+        if self.is_last:
+            self._flush()
+        elif not self._flush_is_due:
             self._flush_is_due = True
             self._came_since, self._turns_left = False, _TURNS
             self._loop.call_soon(self._flush_due)
@@ -302,6 +306,17 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
             self._send_buf.append((cast(bytearray, memoryview(piece)), None))
             self._send_buf_len += len(piece)
         self._flush_send_buf()
+
+    def write_last(self, pieces: list[bytes]) -> None:
+        """Like `writelines`, for what nothing follows soon: sent at once, not in the loop's next turn."""
+        conn = cast("PacketConnection | None", self._conn)
+        if conn is not None:
+            conn.is_last = True
+        try:
+            self.writelines(pieces)
+        finally:
+            if conn is not None:
+                conn.is_last = False
 
     def _flush_send_buf(self) -> None:
         if self._send_buf and self._send_window and self._conn is not None and self._send_chan is not None:
