@@ -7,10 +7,12 @@ import os
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 _SAMPLE_SECONDS = 0.2
 _SETTLE_SECONDS = 3.0
+_REST_SECONDS = 3.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
@@ -49,6 +51,22 @@ def peak_resident_bytes(root: int) -> int:
     return sum(_peak(pid) for pid in tree(root))
 
 
+def proportional_bytes(root: int) -> int:
+    """PSS of a tree now: what each process has for itself, and its part of what several have together."""
+    return sum(own_proportional_bytes(pid) for pid in tree(root))
+
+
+def rested_bytes(root: int, rest_seconds: float = _REST_SECONDS) -> int:
+    """PSS of a tree when it has not become less for a while: some memory is given back when there is time."""
+    least, since = proportional_bytes(root), time.monotonic()
+    while time.monotonic() - since < rest_seconds:
+        time.sleep(rest_seconds / 10)
+        now = proportional_bytes(root)
+        if now < least:
+            least, since = now, time.monotonic()
+    return least
+
+
 def _all_pids() -> list[int]:
     return [int(name) for name in os.listdir(_PROC) if name.isdigit()]
 
@@ -73,11 +91,25 @@ def _peak(pid: int) -> int:
     return 0
 
 
-class Meter:
-    """Processor time between `start` and `stop`, and the peak of memory since the process began."""
+def own_proportional_bytes(pid: int) -> int:
+    """PSS of one process now; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
-    def __init__(self, pid: int) -> None:
+
+class Meter:
+    """Processor time between `start` and `stop`, and the peak of memory.
+
+    By default that of the processes' resident sizes since they began, which the kernel keeps. Of any other
+    `memory`, such as `proportional_bytes`, it is the most that was seen five times a second between the two.
+    """
+
+    def __init__(self, pid: int, memory: Callable[[int], int] = peak_resident_bytes) -> None:
         self._pid = pid
+        self._memory = memory
         self._peak = 0
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -96,7 +128,7 @@ class Meter:
             time.sleep(0.02)
         used = cpu_seconds(self._pid) - self._before
         self.cancel()
-        return used, max(self._peak, peak_resident_bytes(self._pid))
+        return used, max(self._peak, self._memory(self._pid))
 
     def cancel(self) -> None:
         self._stopped.set()
@@ -105,4 +137,4 @@ class Meter:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_SAMPLE_SECONDS):
-            self._peak = max(self._peak, peak_resident_bytes(self._pid))
+            self._peak = max(self._peak, self._memory(self._pid))

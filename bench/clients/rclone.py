@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.clients.openssh import CIPHER
 from bench.clients.programs import Took, run_together
 from bench.peers.rclone import s3_remote
 from bench.serving import Serving
@@ -48,7 +47,6 @@ def _remote(serving: Serving) -> dict[str, str]:
         "KEY_FILE": str(serving.site.identity.user_key),
         "SHELL_TYPE": "none",
         "DISABLE_HASHCHECK": "true",
-        "CIPHERS": CIPHER,
     }
     remote = {f"RCLONE_CONFIG_SERVER_{name}": value for name, value in options.items()}
     return {**remote, "RCLONE_CONFIG": "/dev/null"}
