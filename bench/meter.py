@@ -12,7 +12,6 @@ from pathlib import Path
 
 _SAMPLE_SECONDS = 0.2
 _SETTLE_SECONDS = 3.0
-_REST_SECONDS = 3.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
@@ -56,14 +55,14 @@ def proportional_bytes(root: int) -> int:
     return sum(own_proportional_bytes(pid) for pid in tree(root))
 
 
-def rested_bytes(root: int, rest_seconds: float = _REST_SECONDS) -> int:
-    """PSS of a tree when it has not become less for a while: some memory is given back when there is time."""
-    least, since = proportional_bytes(root), time.monotonic()
-    while time.monotonic() - since < rest_seconds:
-        time.sleep(rest_seconds / 10)
+def rested_bytes(root: int, looks: int = 10, pause_seconds: float = 0.3) -> int:
+    """PSS of a tree when it has not become less at so many looks: some memory is given back late."""
+    least, idle_looks = proportional_bytes(root), 0
+    while idle_looks < looks:
+        time.sleep(pause_seconds)
         now = proportional_bytes(root)
-        if now < least:
-            least, since = now, time.monotonic()
+        idle_looks = 0 if now < least else idle_looks + 1
+        least = min(least, now)
     return least
 
 

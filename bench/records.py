@@ -30,7 +30,7 @@ class Sample:
     requests: dict[str, int] = field(default_factory=dict)
     """To S3, by API; none over TLS, where the relay cannot read them."""
     connections: int = 0
-    """To S3, that were made."""
+    """To S3, that were open at some time."""
     sent: int = 0
     """Bytes to S3 and from it, as TCP carries them."""
     received: int = 0

@@ -20,7 +20,7 @@ class Traffic:
     requests: dict[str, int]
     """By API; none where the bytes are opaque."""
     connections: int
-    """That were made."""
+    """That were open at some time."""
     sent: int
     """Bytes to S3, heads included."""
     received: int

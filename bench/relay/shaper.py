@@ -3,7 +3,7 @@
 
 It prints `{"port": …, "control": …}` when it listens. Each line sent to the control port is answered by one
 of JSON: so far, the requests by API, the connections, the bytes to S3 and from it, and the processor seconds
-that the relay itself has used. `reset` forgets them.
+that the relay itself has used. `reset` forgets them, except connections that are still open.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Shaper:
 
     def _reset(self) -> None:
         self._requests.clear()
-        self._connections = 0
+        self._connections = len(self._links)
         self._moved_before = self._moved()
         self._cpu_before = time.process_time()
 

@@ -49,6 +49,7 @@ def test_one_command_measures_every_peer_and_another_makes_the_page(tmp_path: Pa
         assert sample.peak_memory > 10 << 20
         assert sample.requests
     assert results.samples[0].requests["PutObject"] == 1
+    assert results.samples[0].cipher == "aes128-gcm@openssh.com"
     assert results.samples[0].bytes == 2 << 20
 
     assert _python("bench.report", "--docs", str(tmp_path), str(file)).returncode == 0
@@ -68,6 +69,44 @@ def test_a_server_that_does_not_start_is_a_failure_and_not_the_end(tmp_path: Pat
     assert "attempts" in ours.failure
     assert str(tmp_path) not in ours.failure
     assert not theirs.failure
+
+
+ROWS = {
+    "put,get,put-gcm,get-ctr,put-ctr256": ("s3sftp", "plain"),
+    "memory-idle,memory-connections,memory-busy,memory-uploads": ("s3sftp-many,rclone", "plain"),
+    "small-put": ("s3sftp-resume,rclone-writes-dirs,rclone-full-dirs", "plain"),
+    "small-get": ("s3sftp,rclone,rclone-full-dirs", "tls"),
+}
+
+
+@pytest.mark.timeout(900)  # it starts twenty servers
+@pytest.mark.long
+def test_every_row_is_measured_by_its_name(tmp_path: Path, scratch: str) -> None:
+    file = tmp_path / "results.json"
+    sizes = "stream=2MiB,files=20,file=1000,connections=30,busy=3,uploads=6,upload=1MiB"
+    for only, (peers, setting) in ROWS.items():
+        what = ("--only", only, "--peers", peers, "--settings", setting, "--runs", "1", "--sizes", sizes)
+        done = _python("bench", *what, "--into", str(file), "--scratch", scratch, timeout=600)
+        assert done.returncode == 0, done.stderr
+    found = {(s.work, s.peer): s for s in load(file).samples}
+    assert len(found) == sum(
+        len(only.split(",")) * len(peers.split(",")) for only, (peers, _) in ROWS.items()
+    )
+    ciphers = {work: sample.cipher for (work, _), sample in found.items() if sample.cipher}
+    assert ciphers == {
+        "put": "aes128-gcm@openssh.com",
+        "get": "aes128-gcm@openssh.com",
+        "put-gcm": "aes128-gcm@openssh.com",
+        "get-ctr": "aes128-ctr hmac-sha2-256-etm@openssh.com",
+        "put-ctr256": "aes256-ctr hmac-sha2-256-etm@openssh.com",
+    }
+    for (work, _), sample in found.items():
+        assert (sample.values.get("pss_bytes", 0) > 10 << 20) is work.startswith("memory")
+        assert bool(sample.requests) is not work.startswith(("memory", "small-get"))
+    for peer in ("s3sftp", "rclone", "rclone-full-dirs"):
+        over_tls = found["small-get", peer]
+        assert over_tls.connections >= 1
+        assert over_tls.received > 20 * 1000
 
 
 @pytest.mark.timeout(900)  # it starts three servers
