@@ -49,7 +49,7 @@ def main() -> int:
 
 def _steps(words: argparse.Namespace, every: dict[str, Workload]) -> list[Step]:
     chosen = [every[name] for name in words.only] if words.only else list(every.values())
-    return list(plan(chosen, words.settings or list(SETTINGS), words.peers, words.runs or _runs(words)))
+    return list(plan(chosen, words.settings, words.peers, words.runs or _runs(words)))
 
 
 def _runs(words: argparse.Namespace) -> int:
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="smaller sizes, two runs: for orientation")
     add("--only", type=_list(list(works(FULL))), default=[], help="works, by comma")
     add("--peers", type=_list(list(PEERS)), default=[], help="peers, by comma; default: what suits each work")
-    add("--settings", type=_list(list(SETTINGS)), default=[], help="plain, shaped; default: both")
+    add("--settings", type=_list(list(SETTINGS)), default=[], help="by comma; default: what suits each work")
     add("--runs", type=int, default=0, help="runs of each measurement; default 5, with --quick 2")
     add("--sizes", default="", help="such as stream=256MiB,files=1000")
     add("--into", type=Path, help="file of results; samples are added when it exists")

@@ -19,6 +19,7 @@ from bench.serving import Serving, serving
 from bench.sizes import QUICK, Sizes
 from bench.synthetic import Synthetic
 from bench.test_data import BenchFiles
+from testbed.certificates import Authority
 from testbed.processes import free_port
 from testbed.s3_store import Store
 from testbed.seaweed import SeaweedFS
@@ -62,12 +63,17 @@ class BenchEnvironment:
     def seaweed(self) -> SeaweedFS:
         directory = self.directory / "seaweed"
         directory.mkdir()
-        return self._stack.enter_context(SeaweedFS(directory))
+        return self._stack.enter_context(SeaweedFS(directory, Authority(directory)))
 
     @property
     def store(self) -> Store:
         """S3 itself, no relay in between."""
         return self.seaweed.store
+
+    @property
+    def store_over_tls(self) -> Store:
+        """The same storage over TLS, by a CA of this run."""
+        return self.seaweed.over_tls
 
     def synthetic(self, names: int) -> Synthetic:
         """An S3 with so many names, all in its root."""

@@ -14,7 +14,7 @@ from bench.peers import PeerServer, Storage
 from bench.records import Sample
 from bench.relay.remote import Relay
 from bench.serving import Serving, serving
-from bench.settings import SETTINGS
+from bench.settings import SETTINGS, Setting
 from bench.stored_objects import Stored
 from bench.work import Task, Workload
 from testbed.s3_store import Store
@@ -90,6 +90,10 @@ def _measured(
         cpu_seconds=cpu_seconds,
         peak_memory=peak,
         requests=traffic.requests,
+        connections=traffic.connections,
+        sent=traffic.sent,
+        received=traffic.received,
+        cipher=outcome.cipher,
         relay_cpu_seconds=traffic.cpu_seconds,
         client_cpu_seconds=outcome.client_cpu_seconds,
         values={**outcome.values, **late},
@@ -113,10 +117,17 @@ def _give_memory_its_files(work: Workload, task: Task) -> None:
 def _relay(
     environment: BenchEnvironment, work: Workload, setting: str, scratch: Path
 ) -> Iterator[tuple[Relay, Store]]:
-    store = environment.synthetic(work.names).store if work.names else environment.store
-    port = int(store.endpoint_url.rpartition(":")[2])
-    with Relay(port, SETTINGS[setting], scratch / "relay.log") as relay:
-        yield relay, store.behind(f"http://127.0.0.1:{relay.port}")
+    store = _store(environment, work, SETTINGS[setting])
+    scheme, _, address = store.endpoint_url.partition("://")
+    port = int(address.rpartition(":")[2])
+    with Relay(port, SETTINGS[setting].shape, scratch / "relay.log") as relay:
+        yield relay, store.behind(f"{scheme}://127.0.0.1:{relay.port}")
+
+
+def _store(environment: BenchEnvironment, work: Workload, setting: Setting) -> Store:
+    if work.names:
+        return environment.synthetic(work.names).store
+    return environment.store_over_tls if setting.tls else environment.store
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 _SAMPLE_SECONDS = 0.2
@@ -49,6 +50,22 @@ def peak_resident_bytes(root: int) -> int:
     return sum(_peak(pid) for pid in tree(root))
 
 
+def proportional_bytes(root: int) -> int:
+    """PSS of a tree now: what each process has for itself, and its part of what several have together."""
+    return sum(own_proportional_bytes(pid) for pid in tree(root))
+
+
+def rested_bytes(root: int, looks: int = 10, pause_seconds: float = 0.3) -> int:
+    """PSS of a tree when it has not become less at so many looks: some memory is given back late."""
+    least, idle_looks = proportional_bytes(root), 0
+    while idle_looks < looks:
+        time.sleep(pause_seconds)
+        now = proportional_bytes(root)
+        idle_looks = 0 if now < least else idle_looks + 1
+        least = min(least, now)
+    return least
+
+
 def _all_pids() -> list[int]:
     return [int(name) for name in os.listdir(_PROC) if name.isdigit()]
 
@@ -73,11 +90,25 @@ def _peak(pid: int) -> int:
     return 0
 
 
-class Meter:
-    """Processor time between `start` and `stop`, and the peak of memory since the process began."""
+def own_proportional_bytes(pid: int) -> int:
+    """PSS of one process now; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
-    def __init__(self, pid: int) -> None:
+
+class Meter:
+    """Processor time between `start` and `stop`, and the peak of memory.
+
+    By default that of the processes' resident sizes since they began, which the kernel keeps. Of any other
+    `memory`, such as `proportional_bytes`, it is the most that was seen five times a second between the two.
+    """
+
+    def __init__(self, pid: int, memory: Callable[[int], int] = peak_resident_bytes) -> None:
         self._pid = pid
+        self._memory = memory
         self._peak = 0
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -96,7 +127,7 @@ class Meter:
             time.sleep(0.02)
         used = cpu_seconds(self._pid) - self._before
         self.cancel()
-        return used, max(self._peak, peak_resident_bytes(self._pid))
+        return used, max(self._peak, self._memory(self._pid))
 
     def cancel(self) -> None:
         self._stopped.set()
@@ -105,4 +136,4 @@ class Meter:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_SAMPLE_SECONDS):
-            self._peak = max(self._peak, peak_resident_bytes(self._pid))
+            self._peak = max(self._peak, self._memory(self._pid))

@@ -28,7 +28,14 @@ class Sample:
     peak_memory: int = 0
     """Bytes: the largest sum of the peak resident sizes of processes that lived at the same time."""
     requests: dict[str, int] = field(default_factory=dict)
-    """To S3, by API."""
+    """To S3, by API; none over TLS, where the relay cannot read them."""
+    connections: int = 0
+    """To S3, that were open at some time."""
+    sent: int = 0
+    """Bytes to S3 and from it, as TCP carries them."""
+    received: int = 0
+    cipher: str = ""
+    """Of the connection between client and server, as the client tells; empty where it does not."""
     relay_cpu_seconds: float = 0.0
     client_cpu_seconds: float = 0.0
     values: dict[str, float] = field(default_factory=dict)

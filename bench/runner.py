@@ -28,9 +28,9 @@ class Step:
 def plan(
     works: Sequence[Workload], settings: Sequence[str], peers: Sequence[str], runs: int
 ) -> Iterator[Step]:
-    """Every measurement, in order. `peers` empty: those that each work names."""
+    """Every measurement, in order. `settings` or `peers` empty: those that each work names."""
     for work in works:
-        for setting in settings:
+        for setting in settings or work.settings:
             chosen = [name for name in peers or work.peers if suits(work, setting, name)]
             for run in range(runs):
                 # another one begins each time: who comes first after a pause is no one's privilege

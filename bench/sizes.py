@@ -28,11 +28,27 @@ class Sizes:
     """Times 500 files of 10 KB, 100 of 1 MiB and 8 of 32 MiB."""
     names: int = 100_000
     many_names: int = 1_000_000
+    connections: int = 2_000
+    """That are idle."""
+    busy: int = 50
+    uploads: int = 60
+    """At once, to measure memory."""
+    upload: int = 48 * MIB
+    """Bytes of each of these."""
 
 
 FULL = Sizes()
 QUICK = Sizes(
-    stream=256 * MIB, parallel=32 * MIB, files=1_000, tree=200, mixed=1, names=20_000, many_names=100_000
+    stream=256 * MIB,
+    parallel=32 * MIB,
+    files=1_000,
+    tree=200,
+    mixed=1,
+    names=20_000,
+    many_names=100_000,
+    connections=200,
+    busy=10,
+    upload=16 * MIB,
 )
 
 

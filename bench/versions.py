@@ -2,17 +2,14 @@
 
 CHECKOUT is a directory with another version of the package, such as a git worktree. This interpreter runs
 both, and they take turns. It prints the minimum of all runs, because other work on the machine only adds to
-them: CPU milliseconds of the whole server for a small file, CPU seconds for a GiB. The store is SeaweedFS,
-with haproxy in front of it for TLS.
+them: CPU milliseconds of the whole server for a small file, CPU seconds for a GiB. The store is SeaweedFS.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.comparison import measured, scale_of
@@ -21,9 +18,6 @@ from bench.peers.peer import Command, Site
 from bench.peers.s3sftp import S3Sftp
 from bench.sizes import QUICK, Sizes, changed
 from bench.work import works
-from testbed.certificates import Authority
-from testbed.haproxy import Haproxy, Proxied
-from testbed.s3_store import Store
 
 _WORKS = "small-put,small-get,put,get"
 
@@ -31,16 +25,14 @@ _WORKS = "small-put,small-get,put,get"
 class _Version(S3Sftp):
     """The package in a directory."""
 
-    def __init__(self, name: str, directory: Path, bundle: Path) -> None:
-        super().__init__()
-        self.name = name
-        self._environment = {"PYTHONPATH": str(directory), "AWS_CA_BUNDLE": str(bundle)}
+    def __init__(self, name: str, directory: Path) -> None:
+        super().__init__(name, options={"PYTHONPATH": str(directory)})
 
     def command(self, site: Site) -> Command:
         command = super().command(site)
         # -P: Python does not search the current directory first
         words = [command.words[0], "-P", *command.words[1:]]
-        return Command(words, {**command.environment, **self._environment})
+        return Command(words, command.environment)
 
 
 @dataclass(frozen=True)
@@ -63,8 +55,9 @@ def main() -> None:
     sizes = changed(QUICK, words.sizes)
     chosen = {name: work for name, work in works(sizes).items() if name in words.only.split(",")}
     directories = {"before": words.checkout.resolve(), "after": Path(__file__).parents[1]}
-    with BenchEnvironment(words.scratch, sizes) as environment, _stores(environment) as (stores, bundle):
-        versions = [_Version(name, directory, bundle) for name, directory in directories.items()]
+    with BenchEnvironment(words.scratch, sizes) as environment:
+        stores = {"http": environment.store, "https": environment.store_over_tls}
+        versions = [_Version(name, directory) for name, directory in directories.items()]
         for work in chosen.values():
             for scheme in words.schemes.split(","):
                 case = _Case(work.name, scheme)
@@ -83,22 +76,6 @@ def _line(case: _Case, seconds: dict[str, list[float]], sizes: Sizes) -> str:
         f"{case.work:10} {case.scheme:6} before {before:6.2f}  after {after:6.2f}  {unit:13} "
         f"{after / before - 1:+.0%}   ({runs})"
     )
-
-
-@contextmanager
-def _stores(environment: BenchEnvironment) -> Iterator[tuple[dict[str, Store], Path]]:
-    """Provide the store by the scheme of its address, and the certificates to trust."""
-    directory = environment.directory / "tls"
-    directory.mkdir()
-    authority = Authority(directory)
-    authority.server("127.0.0.1")
-    address = environment.store.endpoint_url.partition("://")[2]
-    with ExitStack() as stack:
-        front = Haproxy(directory, [Proxied("s3", address, bind=f"ssl crt {directory / 'server.pem'}")])
-        stack.callback(front.close)
-        port = front.start().ports["s3"]
-        over_tls = replace(environment.store, endpoint_url=f"https://127.0.0.1:{port}")
-        yield {"http": environment.store, "https": over_tls}, authority.file
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -32,6 +33,8 @@ class Store:
     """Whether clients of the tests prove what they put by checksums; not every store takes those headers."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What an operator sets for it, of the group `s3`."""
+    authority: Path | None = None
+    """Certificates to trust for `https`, where they are not the system's."""
 
     def behind(self, endpoint_url: str) -> Store:
         """The same storage seen through another address, such as a proxy's."""
@@ -39,7 +42,9 @@ class Store:
 
     def environment(self) -> dict[str, str]:
         """The standard AWS variables that let a program in."""
+        trusted = {"AWS_CA_BUNDLE": str(self.authority)} if self.authority else {}
         return {
+            **trusted,
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": self.region,
@@ -56,6 +61,7 @@ class Store:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name=self.region,
+            verify=str(self.authority) if self.authority else None,
             config=Config(retries={"total_max_attempts": 1}, **self.client_options),
         )
 

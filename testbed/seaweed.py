@@ -13,8 +13,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from testbed.certificates import Authority
 from testbed.processes import Process, free_port, program, temporary_directory
 from testbed.s3_store import Store
 
@@ -30,17 +32,30 @@ def running_seaweed() -> Iterator[Store]:
 
 
 class SeaweedFS:
-    """A SeaweedFS on a directory. May be killed and started again: same ports, same data."""
+    """A SeaweedFS on a directory. May be killed and started again: same ports, same data.
 
-    def __init__(self, directory: Path) -> None:
+    With an authority it also speaks TLS, on a port of its own, as `over_tls`.
+    """
+
+    def __init__(self, directory: Path, authority: Authority | None = None) -> None:
         self.directory = directory
         self.process: Process | None = None
+        self._authority = authority
         self._choose_ports()
 
     def _choose_ports(self) -> None:
         self._ports = {part: free_port() for part in ("master", "volume", "filer", "s3")}
         endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
         self.store = Store("seaweed", endpoint_url, ACCESS_KEY, SECRET_KEY)
+        self._tls_port = free_port() if self._authority else 0
+
+    @property
+    def over_tls(self) -> Store:
+        """The same storage over TLS, which the authority has certified."""
+        if self._authority is None:
+            raise ValueError("this SeaweedFS was started without an authority, so it has no certificate")
+        endpoint_url = f"https://127.0.0.1:{self._tls_port}"
+        return replace(self.store, endpoint_url=endpoint_url, authority=self._authority.file)
 
     @property
     def filer_port(self) -> int:
@@ -66,7 +81,9 @@ class SeaweedFS:
 
     def start(self) -> None:
         """Start it and wait until it stores objects."""
-        self.process = Process(self._command(), self.directory / "log", cwd=self.directory)
+        environment = {**os.environ, "GODEBUG": "http2server=0"}  # no HTTP/2: Amazon S3 has none
+        command = [*self._command(), *self._tls()]
+        self.process = Process(command, self.directory / "log", env=environment, cwd=self.directory)
         client = self.store.blocking_client
         self.process.wait_ready(lambda: _answers(client), timeout=60)
         self.store.wait_writable()
@@ -86,6 +103,16 @@ class SeaweedFS:
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         (self.directory / "identities.json").write_text(json.dumps({"identities": [owner]}))
+
+    def _tls(self) -> list[str]:
+        if self._authority is None:
+            return []
+        certificate = self._authority.certified("seaweed", "127.0.0.1")
+        return [
+            f"-s3.port.https={self._tls_port}",
+            f"-s3.cert.file={certificate}",
+            f"-s3.key.file={certificate}",
+        ]
 
     def _command(self) -> list[str]:
         weed = program("weed")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.clients.openssh import CIPHER
 from bench.clients.programs import Took, run_together
 from bench.peers.rclone import s3_remote
 from bench.serving import Serving
@@ -19,12 +18,12 @@ _CLIENT = ("--retries", "1", "--low-level-retries", "1", "--transfers", str(TRAN
 
 def copy(serving: Serving, source: str, target: str, scratch: Path, timeout: float) -> Took:
     """`rclone copy`; the server is the remote `server:`."""
-    return _run(("copy", source, target, *_CLIENT), _remote(serving), scratch, timeout)
+    return _run(("copy", source, target, *_CLIENT), remote(serving), scratch, timeout)
 
 
 def check(serving: Serving, source: str, target: str, scratch: Path, timeout: float) -> None:
     """Compare contents byte by byte. Failed when they differ."""
-    _run(("check", source, target, "--download", "--one-way"), _remote(serving), scratch, timeout)
+    _run(("check", source, target, "--download", "--one-way"), remote(serving), scratch, timeout)
 
 
 def seed(store: Store, source: Path, bucket_path: str, scratch: Path, timeout: float = 600) -> None:
@@ -39,7 +38,8 @@ def check_bucket(store: Store, source: Path, bucket_path: str, scratch: Path, ti
     _run(words, s3_remote("seed", store), scratch, timeout)
 
 
-def _remote(serving: Serving) -> dict[str, str]:
+def remote(serving: Serving) -> dict[str, str]:
+    """The environment that makes a server the remote `server:`."""
     options = {
         "TYPE": "sftp",
         "HOST": serving.host,
@@ -48,10 +48,9 @@ def _remote(serving: Serving) -> dict[str, str]:
         "KEY_FILE": str(serving.site.identity.user_key),
         "SHELL_TYPE": "none",
         "DISABLE_HASHCHECK": "true",
-        "CIPHERS": CIPHER,
     }
-    remote = {f"RCLONE_CONFIG_SERVER_{name}": value for name, value in options.items()}
-    return {**remote, "RCLONE_CONFIG": "/dev/null"}
+    named = {f"RCLONE_CONFIG_SERVER_{name}": value for name, value in options.items()}
+    return {**named, "RCLONE_CONFIG": "/dev/null"}
 
 
 def _run(words: Sequence[str], environment: Mapping[str, str], scratch: Path, timeout: float) -> Took:

@@ -8,23 +8,28 @@ from testbed.s3_store import Store
 
 
 class RcloneS3(PeerServer):
-    """`rclone serve sftp remote:bucket`. With `writes`, files go through a cache on the RAM disk."""
+    """`rclone serve sftp remote:bucket`. With `writes` or `full`, files go through a cache on the RAM disk.
+
+    `directories` is how long it believes what it has listed; its default is five minutes.
+    """
 
     storage = Storage.S3
 
-    def __init__(self, cache: str) -> None:
-        self._cache = cache
-        self.name = "rclone" if cache == "off" else f"rclone-{cache}"
-        what = (
-            "defaults (cache off)" if cache == "off" else f"`--vfs-cache-mode {cache}`, cache on the RAM disk"
-        )
+    def __init__(self, cache: str, directories: str = "") -> None:
+        self.name = "rclone" if cache == "off" else f"rclone-{cache}{'-dirs' * bool(directories)}"
+        self._cache = ["--vfs-cache-mode", cache]
+        cached = f"`--vfs-cache-mode {cache}`, cache on the RAM disk"
+        what = "defaults (cache off)" if cache == "off" else cached
+        if directories:
+            self._cache += ["--dir-cache-time", directories]
+            what += f", `--dir-cache-time {directories}`"
         self.about = f"`rclone serve sftp s3:bucket`, {what}"
 
     def missing(self) -> str:
         return _missing()
 
     def command(self, site: Site) -> Command:
-        words = [*_serve(site, f"bench:{site.bucket}"), "--vfs-cache-mode", self._cache]
+        words = [*_serve(site, f"bench:{site.bucket}"), *self._cache]
         return Command(words, s3_remote("bench", site.store))
 
 
@@ -55,7 +60,8 @@ def s3_remote(name: str, store: Store) -> dict[str, str]:
     if store.name == "synthetic":
         options["LIST_VERSION"] = "2"  # all it knows; the default for SeaweedFS is 1
     remote = {f"RCLONE_CONFIG_{name.upper()}_{option}": value for option, value in options.items()}
-    return {**remote, "RCLONE_CONFIG": "/dev/null"}
+    trusted = {"RCLONE_CA_CERT": str(store.authority)} if store.authority else {}
+    return {**remote, **trusted, "RCLONE_CONFIG": "/dev/null"}
 
 
 def _serve(site: Site, what: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One connection of a server to S3, as the relay sees it: requests and answers by turns.
+"""One connection of a server to S3, as the relay sees it: requests and answers by turns, or opaque bytes.
 
 server → S3   head (read, counted), body (spliced, counted down from its Content-Length)
 S3 → server   the first bytes of an answer (read; held back for the latency), the rest (spliced)
@@ -27,6 +27,12 @@ class Shape:
     """Seconds that the first byte of each answer is held back."""
     bytes_per_second: float = 0.0
     """Of each connection, in each direction; 0: no limit."""
+    opaque: bool = False
+    """Whether all bytes pass unread, as those of TLS have to: no request is counted, no answer is late."""
+
+    def __post_init__(self) -> None:
+        if self.opaque and self.latency:
+            raise ValueError("where an answer begins is not seen in opaque bytes, so none can be held back")
 
 
 class RelayedConnection:
@@ -49,10 +55,16 @@ class RelayedConnection:
         self._body_left = 0
         self._awaiting_answer = False
         self._up = Flow(client, upstream, shape.bytes_per_second, self.close)
-        self._up.intercept, self._up.most = self._intercept_request, lambda: self._body_left
-        self._up.passed = self._sent
         self._down = Flow(upstream, client, shape.bytes_per_second, self.close)
-        self._down.intercept = self._intercept_answer
+        if not shape.opaque:
+            self._up.intercept, self._up.most = self._intercept_request, lambda: self._body_left
+            self._up.passed = self._sent
+            self._down.intercept = self._intercept_answer
+
+    @property
+    def moved(self) -> tuple[int, int]:
+        """Bytes so far: to S3, and from it."""
+        return self._up.moved, self._down.moved
 
     def start(self) -> None:
         self._up.start()

@@ -74,6 +74,8 @@ class Flow:
         self.intercept: Callable[[], bool] = lambda: False
         self.most: Callable[[], int] = lambda: PIPE_BYTES
         self.passed: Callable[[int], None] = lambda _: None
+        self.moved = 0
+        """Bytes that the source has sent so far."""
 
     def start(self) -> None:
         self._loop.add_reader(self._source, self._on_readable)
@@ -81,6 +83,7 @@ class Flow:
     def put(self, data: bytes) -> None:
         """Send bytes that were received into memory; nothing else is read until they are gone."""
         self._held += data
+        self.moved += len(data)
         self._bucket.spend(len(data))
         self._drain()
 
@@ -130,6 +133,7 @@ class Flow:
             return
         self._bucket.spend(moved)
         self._piped += moved
+        self.moved += moved
         self.passed(moved)
         self._drain()
 

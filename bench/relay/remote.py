@@ -18,6 +18,12 @@ class Traffic:
     """What went through a relay."""
 
     requests: dict[str, int]
+    """By API; none where the bytes are opaque."""
+    connections: int
+    """That were open at some time."""
+    sent: int
+    """Bytes to S3, heads included."""
+    received: int
     cpu_seconds: float
 
 
@@ -27,7 +33,8 @@ class Relay:
     def __init__(self, upstream_port: int, shape: Shape, log: Path) -> None:
         words = ("--upstream", upstream_port, "--latency", shape.latency)
         rate = ("--bytes-per-second", shape.bytes_per_second)
-        command = [sys.executable, "-m", "bench.relay.shaper", *map(str, (*words, *rate))]
+        unread = ("--opaque",) if shape.opaque else ()
+        command = [sys.executable, "-m", "bench.relay.shaper", *map(str, (*words, *rate, *unread))]
         log.unlink(missing_ok=True)
         self._process = Process(command, log)
 
@@ -51,8 +58,7 @@ class Relay:
         self._ask(b"reset\n")
 
     def traffic(self) -> Traffic:
-        answer = self._ask(b"report\n")
-        return Traffic(answer["requests"], answer["cpu_seconds"])
+        return Traffic(**self._ask(b"report\n"))
 
     def _ask(self, question: bytes) -> Any:
         self._control.sendall(question)

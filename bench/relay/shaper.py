@@ -1,8 +1,9 @@
-"""The relay process: `python -m bench.relay.shaper --upstream PORT`, with `--latency`, `--bytes-per-second`.
+"""The relay process: `python -m bench.relay.shaper --upstream PORT`, with `--latency`, `--bytes-per-second`,
+`--opaque`.
 
 It prints `{"port": …, "control": …}` when it listens. Each line sent to the control port is answered by one
-of JSON: the requests so far by API, and the processor seconds that the relay itself has used. `reset` forgets
-them.
+of JSON: so far, the requests by API, the connections, the bytes to S3 and from it, and the processor seconds
+that the relay itself has used. `reset` forgets them, except connections that are still open.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ class Shaper:
         self._requests: Counter[str] = Counter()
         self._cpu_before = time.process_time()
         self._links: set[RelayedConnection] = set()
+        self._connections = 0
+        self._ended = (0, 0)
+        """Bytes of the connections that have ended."""
+        self._moved_before = (0, 0)
 
     async def serve(self) -> None:
         """Listen until the process is ended."""
@@ -53,22 +58,50 @@ class Shaper:
         for each in (client, upstream):
             each.setblocking(False)
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link = RelayedConnection(client, upstream, self._shape, self._count, self._links.discard)
+        link = RelayedConnection(client, upstream, self._shape, self._count, self._end)
         self._links.add(link)
+        self._connections += 1
         link.start()
 
     def _count(self, api: str) -> None:
         self._requests[api] += 1
 
+    def _end(self, link: RelayedConnection) -> None:
+        if link in self._links:  # either direction may say so
+            self._links.remove(link)
+            self._ended = _sum(self._ended, link.moved)
+
+    def _report(self) -> dict[str, object]:
+        up, down = self._moved()
+        return {
+            "requests": dict(self._requests),
+            "connections": self._connections,
+            "sent": up - self._moved_before[0],
+            "received": down - self._moved_before[1],
+            "cpu_seconds": time.process_time() - self._cpu_before,
+        }
+
+    def _moved(self) -> tuple[int, int]:
+        return _sum(self._ended, *(link.moved for link in self._links))
+
+    def _reset(self) -> None:
+        self._requests.clear()
+        self._connections = len(self._links)
+        self._moved_before = self._moved()
+        self._cpu_before = time.process_time()
+
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
-            report = {"requests": dict(self._requests), "cpu_seconds": time.process_time() - self._cpu_before}
+            report = self._report()
             if line.strip() == b"reset":
-                self._requests.clear()
-                self._cpu_before = time.process_time()
+                self._reset()
             writer.write(json.dumps(report).encode() + b"\n")
             await writer.drain()
         writer.close()
+
+
+def _sum(*pairs: tuple[int, int]) -> tuple[int, int]:
+    return sum(up for up, _ in pairs), sum(down for _, down in pairs)
 
 
 def main() -> None:
@@ -76,8 +109,10 @@ def main() -> None:
     parser.add_argument("--upstream", type=int, required=True)
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--bytes-per-second", type=float, default=0.0)
+    parser.add_argument("--opaque", action="store_true")
     words = parser.parse_args()
-    asyncio.run(Shaper(words.upstream, Shape(words.latency, words.bytes_per_second)).serve())
+    shape = Shape(words.latency, words.bytes_per_second, words.opaque)
+    asyncio.run(Shaper(words.upstream, shape).serve())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.records import Results, Sample, Spread, spread
 from s3sftp.telemetry.costs import dollars
 
+MIB = 1 << 20
 GIB = 1 << 30
 
 
@@ -41,6 +42,11 @@ def value(name: str, factor: float = 1.0) -> Callable[[Sample], float | None]:
     return lambda sample: sample.values[name] * factor if name in sample.values else None
 
 
+def unread(of: Callable[[Sample], float]) -> Callable[[Sample], float | None]:
+    """What stands for the requests where the relay could not read them."""
+    return lambda sample: None if sample.requests else of(sample)
+
+
 SECONDS = Figure("seconds", lambda s: s.seconds, 2)
 THROUGHPUT = Figure("MB/s", lambda s: s.bytes / s.seconds / 1e6 if s.bytes and s.seconds else None, 0, True)
 FILES_RATE = Figure("files/s", per(lambda s: s.files, lambda s: s.seconds), 0, True)
@@ -48,6 +54,12 @@ CPU_PER_GIB = Figure("CPU s/GiB", per(lambda s: s.cpu_seconds * GIB, lambda s: s
 CPU_PER_FILE = Figure("CPU ms/file", per(lambda s: s.cpu_seconds * 1000, lambda s: s.files), 2)
 MEMORY = Figure("peak MiB", lambda s: s.peak_memory / (1 << 20), 0)
 REQUESTS = Figure("S3 requests", lambda s: float(sum(s.requests.values())), 0)
+REQUESTS_PER_FILE = Figure(
+    "S3 requests/file", per(lambda s: float(sum(s.requests.values())), lambda s: s.files), 2
+)
+CONNECTIONS = Figure("S3 connections", unread(lambda s: s.connections), 0)
+SENT = Figure("MiB to S3", unread(lambda s: s.sent / MIB), 0)
+RECEIVED = Figure("MiB from S3", unread(lambda s: s.received / MIB), 0)
 DOLLARS_PER_TIB = Figure("$/TiB", per(lambda s: dollars(s.requests) * (1 << 40), lambda s: s.bytes), 2)
 DOLLARS_PER_MILLION = Figure(
     "$/million files", per(lambda s: dollars(s.requests) * 1e6, lambda s: s.files), 2
@@ -58,8 +70,13 @@ FIRST_NAMES = Figure("first names (s)", value("first_names_seconds"), 3)
 STATS_RATE = Figure("LSTATs/s", value("stats_per_second"), 0, True)
 LATE = Figure("stored after (s)", value("stored_late_seconds"), 1)
 
-TRANSFERS = (SECONDS, THROUGHPUT, CPU_PER_GIB, MEMORY, REQUESTS, DOLLARS_PER_TIB, LATE)
-SMALL = (SECONDS, FILES_RATE, CPU_PER_FILE, MEMORY, REQUESTS, DOLLARS_PER_MILLION, LATE)
+PSS = Figure("PSS MiB", value("pss_bytes", 1 / MIB), 0)
+CONNECTION_PSS = Figure("PSS KiB/connection", value("connection_bytes", 1 / 1024), 0)
+
+TO_S3 = (REQUESTS, CONNECTIONS, SENT, RECEIVED)
+TRANSFERS = (SECONDS, THROUGHPUT, CPU_PER_GIB, MEMORY, *TO_S3, DOLLARS_PER_TIB, LATE)
+SMALL = (SECONDS, FILES_RATE, CPU_PER_FILE, MEMORY, *TO_S3, DOLLARS_PER_MILLION, LATE)
+MANY = (SECONDS, THROUGHPUT, PSS, CONNECTION_PSS)
 LOOKS = (
     SECONDS,
     FIRST_BYTE_COLD,
@@ -76,9 +93,12 @@ LOOKS = (
 
 def figures_of(work: str) -> tuple[Figure, ...]:
     """The columns of a work's table; those that it does not measure stay empty and are left out."""
+    if work.startswith("memory"):
+        return MANY
     if work.startswith(("small", "rename")):
         return SMALL
-    return TRANSFERS if work.endswith(("get", "put", "parallel")) else LOOKS
+    moves = {"get", "put"} & set(work.split("-"))
+    return TRANSFERS if moves else LOOKS
 
 
 def speed_of(work: str) -> Figure:

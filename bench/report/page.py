@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from bench.records import Results
 from bench.report.goals import goals_table
 from bench.report.plots import PLOTS, drawn
-from bench.report.tables import measured, requests_table, table, work_table
-from bench.settings import ABOUT
+from bench.report.tables import ciphers, measured, requests_table, table, work_table
+from bench.settings import SETTINGS
 
 PLOTS_FOLDER = "performance"
 
@@ -35,6 +35,10 @@ slow moment of the machine affects all of them. Each run starts a fresh server.
 - **peak MiB**: the largest sum of the peak resident sizes of the server's processes since its start.
 - **S3 requests**: counted by the relay between server and S3, from the first login on. A peer that does not
   speak S3 has none.
+- **S3 connections**, **MiB to S3**, **MiB from S3**: stand in place of the requests where the server talks to
+  S3 over TLS, which the relay cannot read. The bytes are those of TCP, with TLS around them.
+- **PSS MiB**: proportional memory of the server's processes, which counts what they share once: at rest where
+  nothing moves, otherwise the most that was seen five times a second.
 - **$**: those requests at the list prices of S3 Standard in us-east-1 (PUT, COPY, POST, LIST 0.005 $ per
   1000; GET, HEAD 0.0004 $; DELETE free). Transfer and storage cost the same for all.
 - **stored after**: for how long after the client's end the bucket was still incomplete. Such a server said OK
@@ -115,8 +119,10 @@ def _pictures(results: Results) -> Iterator[str]:
 def _tables(results: Results) -> Iterator[str]:
     for work, setting in measured(results):
         yield f"### {work}, {setting}\n"
-        yield f"{results.about['works'][work]}. S3: {ABOUT[setting]}.\n"
+        yield f"{results.about['works'][work]}. S3: {SETTINGS[setting].about}.\n"
         yield work_table(results, work, setting) + "\n"
+        if agreed := ciphers(results, work, setting):
+            yield agreed + "\n"
         if requests := requests_table(results, work, setting):
             yield requests + "\n"
 

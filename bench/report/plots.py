@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from bench.records import Results, Spread
-from bench.report.figures import CPU_PER_FILE, CPU_PER_GIB, FILES_RATE, MEMORY, THROUGHPUT, Figure
+from bench.report.figures import CPU_PER_FILE, CPU_PER_GIB, FILES_RATE, MEMORY, PSS, THROUGHPUT, Figure
 from bench.report.tables import is_early, peers_of
 
 _WIDTH, _LEFT, _RIGHT = 760, 130, 150
@@ -29,17 +29,20 @@ class Plot:
 
 STREAMS = ("get", "put", "get-parallel", "put-parallel")
 SMALL = ("small-get", "small-put")
+MANY = ("memory-idle", "memory-connections", "memory-busy", "memory-uploads")
 
 PLOTS = (
+    Plot("small", "Small files a second (more is better)", FILES_RATE, "plain", SMALL),
+    Plot("small-shaped", "Small files a second, S3 far away (more is better)", FILES_RATE, "shaped", SMALL),
+    Plot("small-cpu", "CPU of the server, ms per small file (less is better)", CPU_PER_FILE, "plain", SMALL),
     Plot("throughput", "Throughput, MB/s (more is better)", THROUGHPUT, "plain", STREAMS),
     Plot(
         "throughput-shaped", "Throughput, S3 far away, MB/s (more is better)", THROUGHPUT, "shaped", STREAMS
     ),
     Plot("cpu", "CPU of the server, seconds per GiB (less is better)", CPU_PER_GIB, "plain", STREAMS),
+    Plot("cpu-tls", "CPU of the server, S3 over TLS, s/GiB (less is better)", CPU_PER_GIB, "tls", STREAMS),
     Plot("memory", "Peak memory of the server, MiB (less is better)", MEMORY, "plain", STREAMS),
-    Plot("small", "Small files a second (more is better)", FILES_RATE, "plain", SMALL),
-    Plot("small-shaped", "Small files a second, S3 far away (more is better)", FILES_RATE, "shaped", SMALL),
-    Plot("small-cpu", "CPU of the server, ms per small file (less is better)", CPU_PER_FILE, "plain", SMALL),
+    Plot("memory-many", "Proportional memory of the server, MiB (less is better)", PSS, "plain", MANY),
 )
 
 

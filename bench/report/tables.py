@@ -8,6 +8,7 @@ from bench.records import Results, Spread
 from bench.report.figures import LATE, Figure, figures_of, speed_of
 
 REFERENCE = "rclone"
+_RATIOS = ("× best", f"× {REFERENCE}")
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -31,8 +32,9 @@ def work_table(results: Results, work: str, setting: str) -> str:
     """What every peer took for a work; a peer that failed every time has a row that says so."""
     peers = peers_of(results, work, setting)
     shown = [figure for figure in figures_of(work) if _anyone(results, figure, work, setting, peers)]
-    head = ["peer", *(figure.name for figure in shown), "× best", f"× {REFERENCE}", "runs"]
-    rows = [_row(results, work, setting, peer, shown) for peer in peers]
+    compared = any(ratios(results, work, setting, peer)[0] for peer in peers)
+    head = ["peer", *(figure.name for figure in shown), *(_RATIOS if compared else ()), "runs"]
+    rows = [_row(results, work, setting, peer, shown, compared) for peer in peers]
     return table([head, *rows])
 
 
@@ -40,13 +42,15 @@ def _anyone(results: Results, figure: Figure, work: str, setting: str, peers: Se
     return any(figure.median(results, work, setting, peer) for peer in peers)
 
 
-def _row(results: Results, work: str, setting: str, peer: str, shown: Sequence[Figure]) -> list[str]:
+def _row(
+    results: Results, work: str, setting: str, peer: str, shown: Sequence[Figure], compared: bool
+) -> list[str]:
     runs = len(results.of(work, setting, peer))
     failed = sum((s.work, s.setting, s.peer) == (work, setting, peer) for s in results.failures())
     count = f"{runs}, {failed} failed" if failed else str(runs)
     cells = [cell(figure, figure.spread(results, work, setting, peer)) for figure in shown]
-    best, reference = ratios(results, work, setting, peer)
-    return [peer, *cells, _shown_ratio(best), _shown_ratio(reference), count]
+    by = map(_shown_ratio, ratios(results, work, setting, peer)) if compared else ()
+    return [peer, *cells, *by, count]
 
 
 def cell(figure: Figure, spread: Spread | None) -> str:
@@ -89,3 +93,16 @@ def requests_table(results: Results, work: str, setting: str) -> str:
             counts = sorted(samples[0].requests.items(), key=lambda item: (-item[1], item[0]))
             rows.append([peer, ", ".join(f"{count} {api}" for api, count in counts)])
     return table([["peer", "S3 requests by API"], *rows]) if rows else ""
+
+
+def ciphers(results: Results, work: str, setting: str) -> str:
+    """What the clients ended with at each peer, in a sentence; empty where no client said so."""
+    peers_by_cipher: dict[str, list[str]] = {}
+    for peer in peers_of(results, work, setting):
+        for cipher in dict.fromkeys(s.cipher for s in results.of(work, setting, peer) if s.cipher):
+            peers_by_cipher.setdefault(cipher, []).append(peer)
+    parts = [
+        f"{' and '.join(f'`{name}`' for name in cipher.split())} with {', '.join(peers)}"
+        for cipher, peers in peers_by_cipher.items()
+    ]
+    return f"Client and server agreed on {'; '.join(parts)}." if parts else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bench.clients.raw import raw_client
 from bench.failures import WrongResult
 from bench.test_data import BenchFiles
-from bench.work.workload import LOOKS, SYNTHETIC, Outcome, Task
+from bench.work.workload import DISTANCES, LOOKS, SYNTHETIC, Outcome, Task
 
 LIMIT = 300.0
 SYNTHETIC_SECONDS = 60
@@ -21,6 +21,7 @@ class _Metadata:
     """Changes nothing and moves no bytes worth a check."""
 
     peers: Sequence[str] = LOOKS
+    settings: Sequence[str] = DISTANCES
     changes = False
     names = 0
 
@@ -72,6 +73,7 @@ class SyntheticListing:
     name: str
     names: int
     peers: Sequence[str] = SYNTHETIC
+    settings: Sequence[str] = ("plain",)
     seed = ""
     changes = False
 

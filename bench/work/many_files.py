@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.clients import openssh, rclone
 from bench.test_data import BenchFiles
-from bench.work.workload import FILES, LOOKS, Outcome, Task, limit, shown_set
+from bench.work.workload import DISTANCES, FILES, LOOKS, Outcome, Task, limit, shown_set
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Upload:
     name: str
     set: str
     peers: Sequence[str] = FILES
+    settings: Sequence[str] = DISTANCES
     seed = ""
     changes = True
     names = 0
@@ -43,6 +44,7 @@ class Download:
     name: str
     set: str
     peers: Sequence[str] = FILES
+    settings: Sequence[str] = DISTANCES
     changes = False
     names = 0
 
@@ -71,6 +73,7 @@ class Rename:
 
     name = "rename"
     peers = LOOKS
+    settings = DISTANCES
     seed = "tree"
     changes = True
     names = 0

@@ -12,8 +12,14 @@ from bench.test_data import BenchFiles
 
 EVERYWHERE = ("s3sftp", "rclone", "rclone-writes", "weed", "s3sftp-memory", "rclone-local", "openssh")
 FILES = ("s3sftp", "rclone", "rclone-writes", "weed", "openssh")
+STRONGEST = ("s3sftp", "rclone", "rclone-writes", "rclone-writes-dirs", "rclone-full-dirs", "weed", "openssh")
 LOOKS = ("s3sftp", "rclone", "weed", "openssh")
 SYNTHETIC = ("s3sftp", "rclone")
+CIPHERS = ("s3sftp", "rclone", "weed", "openssh")
+MANY = ("s3sftp-many", "rclone", "weed")
+
+DISTANCES = ("plain", "shaped")
+EVERY_SETTING = (*DISTANCES, "tls")
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Outcome:
     files: int = 0
     client_cpu_seconds: float = 0.0
     values: dict[str, float] = field(default_factory=dict)
+    cipher: str = ""
+    """What the client ended with, if it says so."""
 
 
 class Workload(Protocol):
@@ -50,6 +58,11 @@ class Workload(Protocol):
     @property
     def peers(self) -> Sequence[str]:
         """Who does it when nobody is named."""
+        ...
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """In which settings when none is named."""
         ...
 
     @property

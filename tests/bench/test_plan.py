@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from bench.meter import cpu_seconds, peak_resident_bytes, tree
-from bench.peers import PEERS
+from bench.peers import PEERS, Storage
 from bench.runner import plan
+from bench.settings import SETTINGS
 from bench.sizes import FULL, QUICK, amount, changed
 from bench.test_data import BenchFiles
 from bench.work import works
+from tests.bench.servers import nowhere
 
 WORKS = works(QUICK)
 EVERY = list(WORKS.values())
@@ -32,15 +34,50 @@ def test_runs_take_turns_between_the_peers_and_another_begins_each_time() -> Non
     ]
 
 
-def test_only_servers_of_s3_are_measured_at_a_distance() -> None:
-    far = {step.peer for step in plan(EVERY, ["shaped"], [], 1)}
-    assert far == {"s3sftp", "rclone", "rclone-writes", "s3sftp-1w", "s3sftp-2w"}
+@pytest.mark.parametrize("setting", ["shaped", "tls"])
+def test_only_servers_of_s3_are_measured_at_a_distance_or_over_tls(setting: str) -> None:
+    there = {step.peer for step in plan(EVERY, [setting], [], 1)}
+    assert there == {name for name, peer in PEERS.items() if peer.storage is Storage.S3}
+
+
+def test_each_work_is_done_in_the_settings_that_suit_it_unless_others_are_named() -> None:
+    done = {
+        work: [step.setting for step in plan([WORKS[work]], [], ["s3sftp"], 1)]
+        for work in ("get", "list", "get-ctr", "memory-idle", "list-names")
+    }
+    assert done == {
+        "get": ["plain", "shaped", "tls"],
+        "list": ["plain", "shaped"],
+        "get-ctr": ["plain"],
+        "memory-idle": ["plain"],
+        "list-names": ["plain"],
+    }
+    assert [step.setting for step in plan([WORKS["get-ctr"]], ["tls"], ["s3sftp"], 1)] == ["tls"]
+
+
+def test_small_files_meet_the_peers_with_their_strongest_settings(tmp_path: Path) -> None:
+    kept = {"s3sftp-resume"}
+    cached = {"rclone-writes", "rclone-writes-dirs", "rclone-full-dirs"}
+    assert cached | kept < set(WORKS["small-put"].peers)
+    assert cached < set(WORKS["small-get"].peers)
+    assert kept < set(WORKS["put"].peers)
+    site = nowhere(PEERS["rclone"], tmp_path).site
+    words = {name: " ".join(PEERS[name].command(site).words) for name in cached}
+    assert all("--vfs-cache-mode writes" in words[name] for name in cached if "writes" in name)
+    assert "--vfs-cache-mode full" in words["rclone-full-dirs"]
+    assert all(("--dir-cache-time 24h" in words[name]) is name.endswith("-dirs") for name in cached)
+    assert PEERS["s3sftp-resume"].command(site).environment["S3SFTP_FILES__RESUME"] == "24 h"
+
+
+def test_the_works_with_small_files_are_the_first() -> None:
+    assert list(WORKS)[:2] == ["small-put", "small-get"]
 
 
 def test_every_work_names_peers_that_exist_and_says_what_it_is(tmp_path: Path) -> None:
     material = BenchFiles(tmp_path, QUICK)
     for work in EVERY:
         assert set(work.peers) <= set(PEERS)
+        assert set(work.settings) <= set(SETTINGS)
         assert work.about(material)
         assert not work.seed or material.files(work.seed)
 

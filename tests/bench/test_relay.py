@@ -59,6 +59,39 @@ def test_requests_are_counted_by_api_on_a_connection_that_is_used_again(
     }
 
 
+def test_what_must_not_be_read_passes_unchanged_and_is_counted_in_connections_and_bytes(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    body = content(3 * MIB)
+    with _relay(store, Shape(opaque=True), tmp_path) as relay:
+        client = _through(store, relay)
+        client.put_object(Bucket=bucket, Key="k", Body=body)
+        assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == body
+        found = relay.traffic()
+    assert found.requests == {}
+    assert found.connections >= 1
+    assert len(body) < found.sent < len(body) + 100_000, "the body, and heads"
+    assert len(body) < found.received < len(body) + 100_000
+
+
+def test_bytes_of_requests_that_are_read_are_counted_too(store: Store, bucket: str, near: Relay) -> None:
+    client = _through(store, near)
+    client.put_object(Bucket=bucket, Key="k", Body=content(3 * MIB))
+    found = near.traffic()
+    assert found.connections == 1
+    assert 3 * MIB < found.sent < 3 * MIB + 100_000
+    near.reset()
+    after = near.traffic()
+    assert (after.sent, after.received) == (0, 0)
+    assert after.connections == 1, "it is still open"
+    client.close()
+
+
+def test_an_answer_that_cannot_be_seen_cannot_be_held_back() -> None:
+    with pytest.raises(ValueError, match="opaque"):
+        Shape(latency=0.1, opaque=True)
+
+
 def test_reset_counts_from_zero(store: Store, bucket: str, near: Relay) -> None:
     client = _through(store, near)
     client.list_objects_v2(Bucket=bucket)

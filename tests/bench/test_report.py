@@ -12,9 +12,10 @@ from bench.report.figures import CPU_PER_GIB, SECONDS, THROUGHPUT
 from bench.report.goals import Goal, Point, goals, goals_table
 from bench.report.page import page
 from bench.report.plots import drawn
-from bench.report.tables import ratios, work_table
+from bench.report.tables import ciphers, ratios, work_table
 from s3sftp.telemetry.costs import dollars
 
+MIB = 1 << 20
 GIB = 1 << 30
 ROOT = Path(__file__).parents[2]
 
@@ -108,6 +109,66 @@ def test_results_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     )
     found.save(tmp_path / "r.json")
     assert load(tmp_path / "r.json") == found
+
+
+def test_where_requests_cannot_be_counted_connections_and_bytes_stand_in_the_table() -> None:
+    over_tls = sample("s3sftp", 1.0, setting="tls", connections=7, sent=3 << 20, received=5 << 20)
+    found = results(over_tls, sample("rclone", 1.0, requests={"GetObject": 9}, connections=3, sent=1))
+    table = work_table(found, "get", "tls")
+    assert "| S3 connections | MiB to S3 | MiB from S3 |" in table
+    assert "| 7 | 3 | 5 |" in table
+    assert "S3 requests" not in table
+    assert "connections" not in work_table(found, "get", "plain"), "where they can, requests do"
+    assert "connections and bytes are counted, requests are not" in page(found, "x.json")
+
+
+def test_the_ciphers_that_clients_ended_with_are_told() -> None:
+    ours = sample("s3sftp", 1.0, cipher="aes128-ctr hmac-sha2-256-etm@openssh.com")
+    found = results(ours, sample("rclone", 1.0, cipher="g"), sample("openssh", 1.0, cipher="g"))
+    told = ciphers(found, "get", "plain")
+    assert told == (
+        "Client and server agreed on `aes128-ctr` and `hmac-sha2-256-etm@openssh.com` with s3sftp;"
+        " `g` with rclone, openssh."
+    )
+    assert told in page(found, "x.json")
+    assert ciphers(results(*THREE), "get", "plain") == ""
+
+
+def test_ciphers_are_held_against_gcm_by_name() -> None:
+    found = results(*(sample("s3sftp", 1.0, work=f"get{of}") for of in ("-gcm", "")))
+    slow = sample("s3sftp", 1.3, work="get-ctr")
+    rows = goals_table(Results(found.about, [*found.samples, slow])).splitlines()
+    own, ctr, ctr256 = (row for row in rows if row.startswith("| get, CPU") and "by `aes128-gcm`" in row)
+    assert "own choice" in own
+    assert "**met**" in own
+    assert "not met" in ctr
+    assert "not measured" in ctr256
+
+
+@pytest.mark.parametrize(("mib", "verdict"), [(506, "**met**"), (507, "not met")])
+def test_memory_of_uploads_is_held_against_the_budget_and_250_mib(mib: int, verdict: str) -> None:
+    taken = Sample("memory-uploads", "plain", "s3sftp-many", 0, 9.0, values={"pss_bytes": mib * MIB})
+    (row,) = (row for row in goals_table(results(taken)).splitlines() if "side by side" in row)
+    assert f"{mib} PSS MiB | {verdict} |" in row
+
+
+def test_rows_without_a_speed_have_no_ratios() -> None:
+    idle = Sample("memory-idle", "plain", "s3sftp", 0, values={"pss_bytes": 110 * MIB})
+    assert work_table(results(idle), "memory-idle", "plain").splitlines() == [
+        "| peer | PSS MiB | runs |",
+        "|---|---|---|",
+        "| s3sftp | 110 | 1 |",
+    ]
+
+
+def test_small_puts_have_a_most_of_requests() -> None:
+    four = Sample("small-put", "plain", "s3sftp", 0, 1.0, files=10, requests={"PutObject": 40})
+    five = Sample("small-put", "plain", "s3sftp", 0, 1.0, files=10, requests={"PutObject": 41})
+    for put, verdict in (
+        (four, "4.00 S3 requests/file | **met**"),
+        (five, "4.10 S3 requests/file | not met"),
+    ):
+        assert verdict in goals_table(results(put))
 
 
 def test_the_same_results_make_the_same_page_and_plots() -> None:

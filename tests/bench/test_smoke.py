@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import load
+from bench.records import Sample, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +49,7 @@ def test_one_command_measures_every_peer_and_another_makes_the_page(tmp_path: Pa
         assert sample.peak_memory > 10 << 20
         assert sample.requests
     assert results.samples[0].requests["PutObject"] == 1
+    assert results.samples[0].cipher == "aes128-gcm@openssh.com"
     assert results.samples[0].bytes == 2 << 20
 
     assert _python("bench.report", "--docs", str(tmp_path), str(file)).returncode == 0
@@ -68,6 +69,56 @@ def test_a_server_that_does_not_start_is_a_failure_and_not_the_end(tmp_path: Pat
     assert "attempts" in ours.failure
     assert str(tmp_path) not in ours.failure
     assert not theirs.failure
+
+
+def _measured(scratch: str, file: Path, only: str, peers: str, setting: str) -> dict[tuple[str, str], Sample]:
+    """The samples of one run of works, by work and peer."""
+    sizes = "stream=2MiB,files=20,file=1000,connections=30,busy=3,uploads=6,upload=1MiB"
+    what = ("--only", only, "--peers", peers, "--settings", setting, "--runs", "1", "--sizes", sizes)
+    done = _python("bench", *what, "--into", str(file), "--scratch", scratch, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return {(sample.work, sample.peer): sample for sample in load(file).samples}
+
+
+@pytest.mark.timeout(700)
+@pytest.mark.long
+def test_clients_choose_their_own_cipher_or_take_the_one_of_the_row(tmp_path: Path, scratch: str) -> None:
+    found = _measured(scratch, tmp_path / "r.json", "put,get-ctr", "s3sftp", "plain")
+    assert {work: sample.cipher for (work, _), sample in found.items()} == {
+        "put": "aes128-gcm@openssh.com",
+        "get-ctr": "aes128-ctr hmac-sha2-256-etm@openssh.com",
+    }
+
+
+@pytest.mark.timeout(700)
+@pytest.mark.long
+def test_servers_talk_to_s3_over_tls(tmp_path: Path, scratch: str) -> None:
+    found = _measured(scratch, tmp_path / "r.json", "small-get", "s3sftp,rclone", "tls")
+    assert len(found) == 2
+    for sample in found.values():
+        assert not sample.requests
+        assert sample.connections >= 1
+        assert sample.received > 20 * 1000
+
+
+@pytest.mark.timeout(700)
+@pytest.mark.long
+def test_memory_of_standing_by_and_of_much_at_once_is_measured(tmp_path: Path, scratch: str) -> None:
+    works = "memory-idle,memory-connections,memory-busy,memory-uploads"
+    found = _measured(scratch, tmp_path / "r.json", works, "s3sftp-many", "plain")
+    pss = {work: sample.values["pss_bytes"] for (work, _), sample in found.items()}
+    assert ",".join(pss) == works
+    assert min(pss.values()) > 10 << 20
+    assert pss["memory-connections"] > pss["memory-idle"]
+
+
+@pytest.mark.timeout(700)
+@pytest.mark.long
+def test_peers_with_caches_and_uploads_that_are_kept_store_every_file(tmp_path: Path, scratch: str) -> None:
+    peers = "s3sftp-resume,rclone-writes-dirs,rclone-full-dirs"
+    found = _measured(scratch, tmp_path / "r.json", "small-put", peers, "plain")
+    assert len(found) == 3
+    assert all(sum(sample.requests.values()) >= 20 for sample in found.values())
 
 
 @pytest.mark.timeout(900)  # it starts three servers
