@@ -303,6 +303,17 @@ async def test_an_open_after_a_stat_asks_no_more(session: NewSession, volumes: l
     assert asked == ["PutObject"], "STAT has just said that nothing is kept"
 
 
+async def test_where_nothing_is_kept_an_append_costs_one_look(
+    session: NewSession, volumes: list[OpenStorage], s3: S3
+) -> None:
+    files = session()
+    asked = _requests_of(volumes[0])
+    upload = await write(files, b"small", APPEND)
+    await upload.close()
+    assert asked == ["HeadObject", "ListObjectsV2", "GetObject", "HeadObject", "PutObject"]
+    assert await _body(s3) == b"small"
+
+
 async def test_an_upload_in_parts_costs_two_requests_more(
     session: NewSession, volumes: list[OpenStorage]
 ) -> None:

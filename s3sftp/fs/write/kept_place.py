@@ -74,7 +74,10 @@ class KeptPlace:
 
     async def adopt(self, upload: Upload, offset: int | None, at_least: int) -> AdoptedBytes | None:
         self._told.forget(self._place)  # whatever comes of it: the next STAT says what is there then
-        return await self._kept.adopt(upload, self._session, offset, at_least)
+        adopted = await self._kept.adopt(upload, self._session, offset, at_least)
+        if adopted is None:
+            self._told.add(self._place, None)
+        return adopted
 
     async def keep(self, upload: Upload, tail: bytes) -> int | None:
         self._told.forget(self._place)
