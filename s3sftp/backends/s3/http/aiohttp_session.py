@@ -14,7 +14,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
@@ -53,8 +53,7 @@ class Route:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedRequest(NamedTuple):
     """A signed request as it is sent, without its body."""
 
     method: str

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from s3sftp.backends.contract import Buffer
@@ -167,7 +166,7 @@ class MultipartUpload:
         self._closed = self.completed = True
         self._clearing = begun.mark_completed()
         # S3 dates the object by its creation, not its completion
-        return replace(completed, written_at=begun.created_at or completed.written_at)
+        return completed._replace(written_at=begun.created_at or completed.written_at)
 
     async def journal_cleared(self) -> None:
         """Wait until the journal has removed the completed upload."""
