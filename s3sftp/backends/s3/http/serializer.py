@@ -99,17 +99,16 @@ class OperationSerializer:
         `headers` have lower-case names.
         """
         found: dict[str, Any] = {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers}}
-        found |= {name: {} for name in self._prefixes.values()}
-        for wire_name, text in headers.items():
-            known = self._headers.get(wire_name)
-            if known is not None:
-                name, read = known
-                if (value := read(text)) is not None:
-                    found[name] = value
-                continue
-            for prefix, name in self._prefixes.items():
-                if wire_name.startswith(prefix):
-                    found[name][wire_name[len(prefix) :]] = text
+        for wire_name in self._headers.keys() & headers.keys():
+            name, read = self._headers[wire_name]
+            if (value := read(headers[wire_name])) is not None:
+                found[name] = value
+        for prefix, name in self._prefixes.items():
+            found[name] = {
+                wire_name[len(prefix) :]: text
+                for wire_name, text in headers.items()
+                if wire_name.startswith(prefix)
+            }
         return found
 
 
