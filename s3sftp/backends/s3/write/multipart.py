@@ -48,8 +48,15 @@ class MultipartUpload:
     """
 
     def __init__(
-        self, client: S3Client, journal: UploadJournal, key: str, fields: Fields, *, copies: bool = False
+        self,
+        client: S3Client,
+        journal: UploadJournal,
+        key: str,
+        fields: Callable[[], Fields],
+        *,
+        copies: bool = False,
     ) -> None:
+        """`fields`: those of the request that creates the object, asked for when it is sent."""
         self._client = client
         self._journal = journal
         self._key = key
@@ -293,7 +300,7 @@ class MultipartUpload:
         If that succeeds, it replaces this one.
         """
         other = self._begin(ChecksumScope.NOTHING)
-        self._replacing = self._client.run_in_background(other.create(self._fields))
+        self._replacing = self._client.run_in_background(other.create(self._fields()))
         try:
             await asyncio.shield(self._replacing)
             self._parts[number] = await copy_part(self._client, other, number, source)
@@ -324,7 +331,7 @@ class MultipartUpload:
         for scope in self._scopes():
             begun = self._begin(scope)
             try:
-                await begun.create(self._fields | creation_fields(self._algorithm, scope))
+                await begun.create(self._fields() | creation_fields(self._algorithm, scope))
             except StorageError as error:
                 refused = refused or error
                 if is_refusal(error):
