@@ -236,6 +236,8 @@ class _Paths:
 
     def _from(self, path: PathNames) -> list[PathNames]:
         """The claimed paths at and below a path."""
+        if not self._order:
+            return []
         depth, start = len(path), bisect_left(self._order, path)
         stop = start
         while stop < len(self._order) and self._order[stop][:depth] == path:
