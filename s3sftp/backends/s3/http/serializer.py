@@ -46,10 +46,7 @@ class OperationSerializer:
         """`model` is botocore's OperationModel of a request whose body, if any, is bytes."""
         self.method: str = model.http["method"]
         self._query = parse_qsl(urlsplit(model.http["requestUri"]).query, keep_blank_values=True)
-        self._inputs = {
-            name: (shape.serialization.get("location", ""), shape.serialization.get("name", name), shape)
-            for name, shape in model.input_shape.members.items()
-        }
+        self._inputs = {name: _place_of(name, shape) for name, shape in model.input_shape.members.items()}
         members = model.output_shape.members if model.output_shape is not None else {}
         self.shape = model.output_shape
         self.has_text = any(
@@ -76,7 +73,7 @@ class OperationSerializer:
         for name, value in parameters.items():
             place, wire_name, shape = self._inputs.get(name, ("unknown", "", None))
             if place == "header":
-                headers[wire_name.lower()] = _written(name, value)
+                headers[wire_name] = _written(name, value)
             elif place == "headers":
                 headers.update({f"{wire_name}{each}".lower(): text for each, text in value.items()})
             elif place == "querystring":
@@ -112,8 +109,16 @@ class OperationSerializer:
         return found
 
 
+def _place_of(name: str, shape: Any) -> tuple[str, str, Any]:
+    """Where a parameter goes, under which name, and its shape."""
+    place, wire_name = shape.serialization.get("location", ""), shape.serialization.get("name", name)
+    return place, wire_name.lower() if place == "header" else wire_name, shape
+
+
 def _written(name: str, value: Any) -> str:
     match value:
+        case str():
+            return value
         case bool():
             return "true" if value else "false"
         case datetime():
