@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
@@ -386,13 +386,15 @@ class OpenWriter(OpenUpload):
     @asynccontextmanager
     async def _reserve_event(self) -> AsyncIterator[Publish[Committed]]:
         """Reserve room for the event in the subscribers' queues. Aborts the upload if that fails."""
-        async with AsyncExitStack() as kept:
-            try:
-                announce = await kept.enter_async_context(self._commits.reserve())
-            except BaseException:
+        is_reserved = False
+        try:
+            async with self._commits.reserve() as announce:
+                is_reserved = True
+                yield announce
+        except BaseException:
+            if not is_reserved:
                 await self._writer.abort()
-                raise
-            yield announce
+            raise
 
     async def _commit(self, announce: Publish[Committed]) -> None:
         """Commit the file, and publish the event once it is stored, even if the call is cancelled."""

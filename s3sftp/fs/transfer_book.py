@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -213,4 +213,4 @@ class TransferBook:
 
 
 _NO_TRAFFIC = SessionTraffic()
-_NOTHING = UserDay(costs=Costs(requests=Counter()))
+_NOTHING = UserDay()

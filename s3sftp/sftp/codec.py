@@ -125,17 +125,25 @@ class PacketReader:
     def _take(self, count: int) -> bytes:
         """Remove the next `count` bytes. Copies them once."""
         self._left -= count
-        pieces: list[memoryview] = []
-        while count:
-            chunk = self._chunks[0]
-            piece = memoryview(chunk)[self._at : self._at + count]
+        piece = self._next_piece(count)
+        if len(piece) == count:
+            return bytes(piece)
+        pieces = [piece]
+        while count := count - len(piece):
+            piece = self._next_piece(count)
             pieces.append(piece)
-            count -= len(piece)
-            self._at += len(piece)
-            if self._at == len(chunk):
-                self._chunks.popleft()
-                self._at = 0
         return b"".join(pieces)
+
+    def _next_piece(self, most: int) -> memoryview:
+        """Remove up to `most` bytes of the first chunk."""
+        chunk, start = self._chunks[0], self._at
+        end = start + most
+        if end < len(chunk):
+            self._at = end
+        else:
+            self._chunks.popleft()
+            self._at = 0
+        return memoryview(chunk)[start:end]
 
 
 class FieldReader:

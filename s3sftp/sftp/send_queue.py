@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 import asyncssh
 
@@ -71,11 +71,11 @@ class SendQueue:
 
     def _next_output(self) -> list[bytes]:
         """The pieces of one long answer, or of several short ones."""
-        pieces: list[bytes | memoryview] = []
+        pieces: list[Any] = []  # views too, which asyncssh calls bytes
         taken = 0
         while self._answers and (not pieces or taken + self._answers[0][1] <= _JOIN_BYTES):
             answer, size = self._answers.popleft()
             pieces += answer if isinstance(answer, list) else [answer]
             taken += size
         self._bytes -= taken
-        return cast(list[bytes], pieces)
+        return pieces

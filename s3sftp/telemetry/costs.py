@@ -7,7 +7,7 @@ inherit the accounts, as they inherit every context variable.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ _PRICES = {
 class Costs:
     """An account: requests by S3 API name (`GetObject`, `UploadPart`, …), and attempts beyond the first."""
 
-    requests: Counter[str] = field(default_factory=Counter)
+    requests: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     retries: int = 0
     owner: Costs | None = None
     """The account of the user, which is charged once for a request, however many accounts it owns."""
