@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ class Store:
     """Whether clients of the tests prove what they put by checksums; not every store takes those headers."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What an operator sets for it, of the group `s3`."""
+    grow_url: str | None = None
+    """Where SeaweedFS makes the storage of a new bucket when it is asked. By default it does so for the first
+    object, which then waits for 200 ms."""
 
     def behind(self, endpoint_url: str) -> Store:
         """The same storage seen through another address, such as a proxy's."""
@@ -106,6 +110,9 @@ class Store:
         except ClientError as error:
             if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
+        if self.grow_url is not None:
+            with urllib.request.urlopen(f"{self.grow_url}?collection={name}&count=1", timeout=60) as answer:
+                answer.read()
 
     def drop_bucket(self, name: str) -> None:
         """Delete a bucket with all that is in it, unfinished uploads included."""
