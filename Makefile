@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 # Some machines forbid it. The tests start thousands of processes, and each would compile the server again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Servers of the tests are one for each worker, so a file's tests stay together; what measures runs alone.
+# Servers of the tests are one for each worker, so a file's tests stay together; what measures time runs alone.
 # What fails in `TESTS` runs once more: docs/decisions/0042
 PYTEST = $(BIN)/python -m pytest
 TWICE = $(BIN)/python -m tests.twice

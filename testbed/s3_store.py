@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ class Store:
     """What an operator sets for it, of the group `s3`."""
     authority: Path | None = None
     """Certificates to trust for `https`, where they are not the system's."""
+    grow_url: str | None = None
+    """Where SeaweedFS makes the storage of a new bucket when it is asked. By default it does so for the first
+    object, which then waits for 200 ms."""
 
     def behind(self, endpoint_url: str) -> Store:
         """The same storage seen through another address, such as a proxy's."""
@@ -112,6 +116,9 @@ class Store:
         except ClientError as error:
             if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
+        if self.grow_url is not None:
+            with urllib.request.urlopen(f"{self.grow_url}?collection={name}&count=1", timeout=60) as answer:
+                answer.read()
 
     def drop_bucket(self, name: str) -> None:
         """Delete a bucket with all that is in it, unfinished uploads included."""

@@ -32,8 +32,6 @@ from tests.limits.operations import connect
 from tests.support.fault_proxy import FaultProxy
 from tests.support.server import Groups, Server
 
-pytestmark = pytest.mark.alone
-
 MIB = 1 << 20
 SESSION_BYTES = 8 * MIB
 """What a session may need beside `files.buffer_bytes`: the channel's window of 2 MiB, the connection's own

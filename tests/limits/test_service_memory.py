@@ -11,8 +11,6 @@ import pytest
 from tests.cli.command_process import Running, batch, sftp_command
 from tests.cli.test_service import Place, new_place
 
-pytestmark = pytest.mark.alone
-
 MIB = 1 << 20
 BUDGET = 48 * MIB
 BESIDE = 24 * MIB

@@ -35,8 +35,9 @@ def running_s3s() -> Iterator[Store]:
 
 
 def _program() -> Path:
-    """Built by cargo, once: a minute or so, because nothing is optimized."""
-    install = [installed("cargo"), "install", "--quiet", "--debug", "--locked", "--features", "binary"]
+    """Built by cargo, once: a minute or so, because nothing is optimized, and described for no debugger."""
+    plain = ["--debug", "--config", "profile.dev.debug=false"]
+    install = [installed("cargo"), "install", "--quiet", *plain, "--locked", "--features", "binary"]
     root = built(
         f"s3s-fs-{VERSION}-debug",
         lambda target: [*install, "--root", str(target), "s3s-fs", "--version", VERSION],

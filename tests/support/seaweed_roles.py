@@ -25,7 +25,7 @@ ROLE_OF_INBOX = "arn:aws:iam::123456789012:role/partner-inbox"
 def running_seaweed_with_roles() -> Iterator[Store]:
     """Run it on a fresh directory; ends with everything deleted. STS is at the same address as S3."""
     with temporary_directory("seaweed-roles-") as directory, SeaweedWithRoles(directory) as server:
-        yield server.store
+        yield server.quick_store
 
 
 class SeaweedWithRoles(SeaweedFS):
