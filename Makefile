@@ -13,8 +13,10 @@ PYTEST = $(BIN)/python -m pytest
 TWICE = $(BIN)/python -m tests.twice
 TESTS = $(TWICE) -n 3 --dist loadfile -m "not alone and not long" && $(TWICE) -m "alone and not long"
 
-# What tells in some minutes whether a change holds: mostly with the server in the process of its tests
-FAST_TESTS = tests/auth tests/backends/test_memory.py tests/config tests/docs/test_layers.py tests/events tests/fs \
+# The tests of the engine, mostly with the server in the process of its tests and its storage in memory. Those that tell
+# in a minute and a half whether a change holds start no store, wait for no clock and try no thousands of cases, for
+# which pyproject.toml has the markers
+ENGINE_TESTS = tests/auth tests/backends/test_memory.py tests/config tests/docs/test_layers.py tests/events tests/fs \
 	tests/model/test_fsx.py tests/sftp tests/ssh tests/backends/test_errno_map.py
 
 # Clients that a store is tested with; where there is one bucket for all, those of tests/stores alone
@@ -24,7 +26,7 @@ STORE_CLIENTS = tests/clients/test_openssh_sftp.py tests/clients/test_rclone.py 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock'
 
-.PHONY: help run test test-fast test-long test-oldest test-store mutants check budget bench docs dist lock sbom image fmt clean
+.PHONY: help run test test-fast test-engine test-long test-oldest test-store mutants check budget bench docs dist lock sbom image fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,8 +47,11 @@ test: $(READY) ## the tests
 test-long: $(READY) ## the tests that take minutes: scanners, installations, a soak. Before a release
 	$(PYTEST) -m long
 
-test-fast: $(READY) ## the tests of the engine, in seven minutes on two cores
-	$(PYTEST) -n 3 --dist loadfile -m "not alone" $(FAST_TESTS)
+test-fast: $(READY) ## the quick tests of the engine, in a minute and a half on two cores
+	$(PYTEST) -n 3 --dist loadfile -m "not alone and not store and not slow" $(ENGINE_TESTS)
+
+test-engine: $(READY) ## all tests of the engine, in seven minutes on two cores
+	$(PYTEST) -n 3 --dist loadfile -m "not alone" $(ENGINE_TESTS)
 
 # with what the account has: ACCESS_KEY=… SECRET_KEY=…, or the AWS variables. NAME: its row in tests/stores/lacks.py
 test-store: export AWS_ACCESS_KEY_ID := $(or $(ACCESS_KEY),$(AWS_ACCESS_KEY_ID))

@@ -26,6 +26,8 @@ settings.load_profile("patient")
 
 IMITATIONS = frozenset({"moto", "rclone"})
 """Stores that tests ask for by name, for what is special about them."""
+STORES = frozenset({"store", "seaweed", *IMITATIONS})
+"""Fixtures, each of which starts a store."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,21 +83,24 @@ def given_store(config: pytest.Config) -> Store | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With a store that is given: what concerns that one alone, and not those that imitate others."""
+    """Mark what starts a store. With one that is given: what concerns that one alone, and not those that
+    imitate others."""
+    stores = {item: _stores_of(item) for item in items if isinstance(item, pytest.Function)}
+    for item, names in stores.items():
+        if names:
+            item.add_marker("store")
     if given_store(config) is None:
         return
-    kept = [item for item in items if isinstance(item, pytest.Function) and _concerns_a_store(item)]
+    kept = [item for item in items if (names := stores.get(item)) and not names & IMITATIONS]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 
 
-def _concerns_a_store(item: pytest.Function) -> bool:
-    asked_for = {*item.fixturenames, *((getattr(item, "callspec", None) and _names(item)) or ())}
-    return bool(asked_for & {"store", "seaweed"}) and not asked_for & IMITATIONS
-
-
-def _names(item: pytest.Function) -> list[str]:
-    return [value for value in item.callspec.params.values() if isinstance(value, str)]
+def _stores_of(item: pytest.Function) -> frozenset[str]:
+    """The stores that it asks for: by fixtures, its own or theirs, or by name."""
+    case = getattr(item, "callspec", None)
+    names = (value for value in case.params.values() if isinstance(value, str)) if case else ()
+    return STORES & {*item.fixturenames, *names}
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from tests.support.source_copy import ROOT
 from tests.support.summary import MAX_LINES, summary
 
 
-def run_of(directory: Path, text: str, *before: str) -> str:
-    """What pytest says of a module of tests, with the options and the `conftest.py` of these."""
+def run_of(directory: Path, text: str, *before: str, chosen: str = "") -> str:
+    """What pytest says of a module of tests, or of those that are `chosen` by their markers, with the options
+    and the `conftest.py` of these."""
     (directory / "test_it.py").write_text(text)
     options = ["-q", "-c", ROOT / "pyproject.toml", "--rootdir", directory, "-p", "tests.conftest"]
+    options += ["-m", chosen] if chosen else []
     done = subprocess.run(
         [*before, sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider", directory],
         capture_output=True,
@@ -51,6 +54,23 @@ def test_in_the_background_of_a_shell_programs_hear_sigint_nevertheless(tmp_path
         *("env", "--ignore-signal=INT"),
     )
     assert "1 passed" in said, said
+
+
+def test_the_inner_loop_leaves_out_what_starts_a_store_and_what_is_slow(tmp_path: Path) -> None:
+    found = re.search(r'^test-fast:.*\n\t.* -m "([^"]+)"', (ROOT / "Makefile").read_text(), re.M)
+    assert found
+    said = run_of(
+        tmp_path,
+        "import pytest\n"
+        "def test_engine():\n    pass\n"
+        "def test_that_has_a_bucket(bucket):\n    pass\n"
+        "@pytest.mark.parametrize('name', ['moto'])\n"
+        "def test_that_names_a_store(name, request):\n    request.getfixturevalue(name)\n"
+        "@pytest.mark.slow\n"
+        "def test_that_waits():\n    pass\n",
+        chosen=found[1],
+    )
+    assert "1 passed, 3 deselected" in said
 
 
 def test_what_is_skipped_is_said_by_reason_and_what_may_fail_in_one_line(tmp_path: Path) -> None:

@@ -62,12 +62,14 @@ class KeptUploads(Protocol):
     async def find(self, place: Place, session: Session) -> KeptFile | None:
         """Return the user's kept upload to a place; None if there is none, or if it is still running here."""
 
-    async def adopt(self, upload: Upload, session: Session, offset: int | None) -> AdoptedBytes | None:
+    async def adopt(
+        self, upload: Upload, session: Session, offset: int | None, at_least: int = 0
+    ) -> AdoptedBytes | None:
         """Continue the user's kept upload with a new one, which has just begun. None: there is none.
 
         `offset`: where the client goes on; None: at the end, wherever that is. Chunks behind it are dropped.
-        Of several that try, one succeeds. Raises Changed: for the others; Unsupported: if the offset is
-        within a stored chunk.
+        `at_least`: the bytes that the client was told are stored. Of several that try, one succeeds. Raises
+        Changed: for the others, or if fewer are stored; Unsupported: if the offset is within a stored chunk.
         """
 
     async def keep(self, upload: Upload, tail: bytes, session: Session) -> int | None:

@@ -1,7 +1,8 @@
 """The user's file system: paths, mounts and rights, open files, read-ahead and uploads."""
 
 from s3sftp.fs.access_rules import AccessRules, OnConflict
-from s3sftp.fs.filesystem import FileSystem, NewAttributes
+from s3sftp.fs.attributes import NewAttributes
+from s3sftp.fs.filesystem import FileSystem
 from s3sftp.fs.hashing import ALGORITHMS, HashRequest
 from s3sftp.fs.listing import OpenDirectory
 from s3sftp.fs.mounts import Mount, Mounts, tree_problems

@@ -154,6 +154,8 @@ class RuleTree:
         return self._at(path.names)
 
     def _at(self, names: tuple[bytes, ...]) -> AppliedRules:
+        if not self._deepest:
+            return self._applied[()]
         for depth in range(min(len(names), self._deepest), -1, -1):
             found = self._applied.get(names[:depth])
             if found is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
@@ -170,6 +170,7 @@ class OpenWriter(OpenUpload):
         self._stored = stored
         if rules.keeps_both:
             writer.when_taken(self._take_free_place)
+        writer.before_going_on(self._until_alone)
         self._announcer = announcer
         self._change = NO_CHANGE
         if announcer.routes.wants(EventKind.UPLOAD_COMMITTED):
@@ -230,6 +231,14 @@ class OpenWriter(OpenUpload):
         self._rows.lead_to(self, place, path)
         self.named = named
         return place
+
+    async def _until_alone(self) -> None:
+        """Wait for what another session of the user has lost here, until it is kept. Raises Changed: if one
+        is still sending the file, which STAT has shown: its bytes are not there to be continued."""
+        for row in self._rows.sent_elsewhere(self):
+            if not row.leaving:
+                raise Changed("another session of yours is writing this file")
+            await row.over.wait()
 
     def _refuse_size(self, size: int) -> None:
         """Fail the upload if the file may not be that large. Raises NoSpace: as `UploadRules.refuse_size`."""
@@ -377,13 +386,15 @@ class OpenWriter(OpenUpload):
     @asynccontextmanager
     async def _reserve_event(self) -> AsyncIterator[Publish[Committed]]:
         """Reserve room for the event in the subscribers' queues. Aborts the upload if that fails."""
-        async with AsyncExitStack() as kept:
-            try:
-                announce = await kept.enter_async_context(self._commits.reserve())
-            except BaseException:
+        is_reserved = False
+        try:
+            async with self._commits.reserve() as announce:
+                is_reserved = True
+                yield announce
+        except BaseException:
+            if not is_reserved:
                 await self._writer.abort()
-                raise
-            yield announce
+            raise
 
     async def _commit(self, announce: Publish[Committed]) -> None:
         """Commit the file, and publish the event once it is stored, even if the call is cancelled."""

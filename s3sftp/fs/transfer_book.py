@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -141,11 +141,10 @@ class TransferBook:
         """Note how a transfer has ended."""
         if self._live.pop(transfer.id, None) is None:
             return
-        ended = replace(transfer, ended_at=self._clock())
-        self._recent.append(ended)
-        self._of_user(transfer.user).add(ended)
+        self._recent.append(transfer)
+        self._of_user(transfer.user).add(transfer)
         if (traffic := self._sessions.get(transfer.session)) is not None:
-            traffic.add(ended)
+            traffic.add(transfer)
 
     def account_of(self, user: str) -> Costs:
         """The account of a user's present day, for the `owner` of other accounts."""
@@ -214,4 +213,4 @@ class TransferBook:
 
 
 _NO_TRAFFIC = SessionTraffic()
-_NOTHING = UserDay(costs=Costs(requests=Counter()))
+_NOTHING = UserDay()

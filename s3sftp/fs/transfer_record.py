@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 from s3sftp import errors
 from s3sftp.backends import ObjectAddress, Session
@@ -131,7 +131,13 @@ class TransferRecord:
 
     def summary(self) -> TransferSummary:
         """What it is and has moved by now."""
-        address = self._located()
+        moved = self._moved() if self._moved is not None else self.bytes
+        return self._summary(self._located(), moved, self._size)
+
+    def _summary(
+        self, address: ObjectAddress | None, moved: int, size: int | None, **end: Any
+    ) -> TransferSummary:
+        """`moved` and `size` are in bytes; `end` has the fields that say how it has ended."""
         return TransferSummary(
             self._id,
             self._session.session_id,
@@ -139,14 +145,15 @@ class TransferRecord:
             self._session.peer,
             self._direction,
             printable(str(self.path)),
-            self._moved() if self._moved is not None else self.bytes,
-            self._size,
+            moved,
+            size,
             self.seconds,
             bucket=address.bucket if address else None,
             key=printable(address.key) if address else None,
             trace_id=self._span.trace_id,
             s3_requests=self.costs.total(),
             s3_dollars=dollars(self.costs.requests),
+            **end,
         )
 
     def end(
@@ -167,12 +174,12 @@ class TransferRecord:
         result, reason = _counted_as(outcome, error, why)
         if self._metrics is not None:
             self._metrics.add(TRANSFERS.row(self._direction, result, reason))
-        seconds = self.seconds
+        seconds, address = self.seconds, self._located()
         log = _log.info if error is None and outcome != "aborted" else _log.warning
         log(
             _EVENTS[self._direction, outcome],
             path=str(self.path),
-            **_address(self._located()),
+            **_address(address),
             bytes=self.bytes,
             size=size,
             seconds=round(seconds, 3),
@@ -190,7 +197,7 @@ class TransferRecord:
         if self._span.is_on:
             self._end_span(outcome, size, error, why)
         if self._book is not None:
-            self._book.end(self._summary_at_end(size, result, reason, error))
+            self._book.end(self._summary_at_end(address, size, result, reason, error))
         kind = _KINDS.get((self._direction, outcome))
         if kind is None or reason == FailureReason.UNCHANGED:
             return
@@ -201,7 +208,7 @@ class TransferRecord:
                 self._session,
                 self.path.text,
                 None,
-                **_address(self._located()),
+                **_address(address),
                 size=size,
                 bytes=self.bytes,
                 seconds=round(seconds, 3),
@@ -215,15 +222,21 @@ class TransferRecord:
             in_doubt(tell)
 
     def _summary_at_end(
-        self, size: int, result: str, reason: str, error: Exception | None
+        self,
+        address: ObjectAddress | None,
+        size: int,
+        result: str,
+        reason: str,
+        error: Exception | None,
     ) -> TransferSummary:
-        return replace(
-            self.summary(),
-            bytes=self.bytes,
-            size=size,
+        return self._summary(
+            address,
+            self.bytes,
+            size,
             state=result,
             reason=None if result == "committed" else str(reason),
             error=None if error is None else printable(_reason(error)["error"] or ""),
+            ended_at=time.time(),
         )
 
     def _end_span(self, outcome: str, size: int, error: Exception | None, why: FailureReason | None) -> None:

@@ -125,17 +125,25 @@ class PacketReader:
     def _take(self, count: int) -> bytes:
         """Remove the next `count` bytes. Copies them once."""
         self._left -= count
-        pieces: list[memoryview] = []
-        while count:
-            chunk = self._chunks[0]
-            piece = memoryview(chunk)[self._at : self._at + count]
+        piece = self._next_piece(count)
+        if len(piece) == count:
+            return bytes(piece)
+        pieces = [piece]
+        while count := count - len(piece):
+            piece = self._next_piece(count)
             pieces.append(piece)
-            count -= len(piece)
-            self._at += len(piece)
-            if self._at == len(chunk):
-                self._chunks.popleft()
-                self._at = 0
         return b"".join(pieces)
+
+    def _next_piece(self, most: int) -> memoryview:
+        """Remove up to `most` bytes of the first chunk."""
+        chunk, start = self._chunks[0], self._at
+        end = start + most
+        if end < len(chunk):
+            self._at = end
+        else:
+            self._chunks.popleft()
+            self._at = 0
+        return memoryview(chunk)[start:end]
 
 
 class FieldReader:
@@ -148,34 +156,35 @@ class FieldReader:
         self._at = 1
 
     def u32(self) -> int:
-        self._need(4)
-        (value,) = _U32.unpack_from(self._data, self._at)
-        self._at += 4
-        return int(value)
+        return self._number(_U32)
 
     def u64(self) -> int:
-        self._need(8)
-        (value,) = _U64.unpack_from(self._data, self._at)
-        self._at += 8
-        return int(value)
+        return self._number(_U64)
 
     def string(self) -> bytes:
         return bytes(self.view())
 
     def view(self) -> memoryview:
         """The next string, without copying it: the view keeps the packet in memory."""
-        length = self.u32()
-        self._need(length)
-        self._at += length
-        return memoryview(self._data)[self._at - length : self._at]
+        length = self._number(_U32)
+        end = self._at + length
+        view = memoryview(self._data)[self._at : end]
+        if len(view) < length:
+            raise BadMessage(f"packet ends {length - len(view)} bytes too early")
+        self._at = end
+        return view
 
     @property
     def left(self) -> int:
         return len(self._data) - self._at
 
-    def _need(self, count: int) -> None:
-        if self.left < count:
-            raise BadMessage(f"packet ends {count - self.left} bytes too early")
+    def _number(self, coded: struct.Struct) -> int:
+        try:
+            (value,) = coded.unpack_from(self._data, self._at)
+        except struct.error:
+            raise BadMessage(f"packet ends {coded.size - self.left} bytes too early") from None
+        self._at += coded.size
+        return int(value)
 
 
 def u32(value: int) -> bytes:

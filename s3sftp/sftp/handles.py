@@ -67,8 +67,8 @@ class HandleTable:
     def reserve(self, *, directory: bool) -> Iterator[None]:
         """Reserve a handle while a file or directory is being opened.
 
-        Raises Busy: if the session or its user has the maximum of handles, or the session that of
-        directories, open or opening.
+        The user's count ends with the handle, or at once if the opening fails. Raises Busy: if the session or
+        its user has the maximum of handles, or the session that of directories, open or opening.
         """
         if len(self._table) + self._opening >= self._most:
             raise Busy(f"too many open files (at most {self._most} in a session)")
@@ -81,17 +81,19 @@ class HandleTable:
         self._opening_directories += directory
         try:
             yield
+        except BaseException:
+            self._count_for_user(-1)
+            raise
         finally:
             self._opening -= 1
             self._opening_directories -= directory
-            self._count_for_user(-1)
 
     def add(self, path: VirtualPath, opened: Opened) -> Handle:
+        """Add the handle that `reserve` has counted."""
         handle = Handle(self._next, path, opened)
         self._next += 1
         self._table[handle.wire] = handle
         self._count(_row_of(handle), 1)
-        self._count_for_user(1)
         return handle
 
     def find(self, wire: bytes | memoryview) -> Handle:

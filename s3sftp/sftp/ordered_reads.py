@@ -42,6 +42,10 @@ class ReadQueue:
         self._waiting: dict[int, deque[Turn]] = {}
         self._running: Counter[int] = Counter()
 
+    def __len__(self) -> int:
+        """Handles with READs that wait."""
+        return len(self._waiting)
+
     def add(self, scheduled: ScheduledRequest, request: Request) -> None:
         self._waiting.setdefault(_handle_of(request), deque()).append((scheduled, request))
 

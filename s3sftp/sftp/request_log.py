@@ -47,7 +47,8 @@ class RequestLog:
         self._session = session
         self._allowance = BurstAllowance(_AT_ONCE, _SECONDS_FOR_ONE)
         self.logs_reads = _log.is_enabled_for(logging.DEBUG)
-        """Whether each READ is logged. The level is fixed when the server starts."""
+        """Whether each READ, and all else at level debug, is logged. The level is fixed when the server
+        starts."""
 
     @staticmethod
     def is_expected(request: Request, error: StorageError) -> bool:
@@ -65,7 +66,7 @@ class RequestLog:
             whose = {**self._whose(), "peer": self._session.peer}
             tap.observe("request.changed", **_fields(request), **whose)
         level = logging.INFO if request.changes else logging.DEBUG
-        if _log.is_enabled_for(level):
+        if (request.changes or self.logs_reads) and _log.is_enabled_for(level):
             _log.log(level, "request.completed", **_fields(request), **_cost(costs), **self._whose())
 
     def log_refused(self, name: str, path: bytes, error: StorageError) -> None:

@@ -52,7 +52,7 @@ class RequestRunner:
         self._on_progress = on_progress
         self._schedule = Scheduler()
         self._waiting: dict[ScheduledRequest, Request] = {}
-        self._tasks: dict[asyncio.Task[None], tuple[ScheduledRequest, Request]] = {}
+        self._tasks: dict[ScheduledRequest, tuple[Request, asyncio.Task[None]]] = {}
         self._reads = ReadQueue()
         self._log = RequestLog(session)
         self._logs_reads = self._log.logs_reads
@@ -119,7 +119,7 @@ class RequestRunner:
     @property
     def has_commits(self) -> bool:
         """Whether a CLOSE of an upload has arrived and has not been answered."""
-        running = (request for _, request in self._tasks.values())
+        running = (request for request, _ in self._tasks.values())
         return any(request.commits for request in (*running, *self._waiting.values()))
 
     async def stop(self, deadline: float) -> None:
@@ -131,25 +131,29 @@ class RequestRunner:
         self._wanted = self._for_commits()
         self._stopping = True
         self._ordered_reads.give_up()
-        for task, (scheduled, _) in list(self._tasks.items()):
+        for scheduled, (_, task) in self._tasks.items():
             if scheduled not in self._wanted:
                 task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 while wanted := [
-                    task for task, (scheduled, _) in self._tasks.items() if scheduled in self._wanted
+                    task
+                    for scheduled, (_, task) in self._tasks.items()
+                    if scheduled in self._wanted and not task.done()
                 ]:
                     await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
         self._wanted.clear()
-        for task in list(self._tasks):
+        left = [task for _, task in self._tasks.values()]
+        for task in left:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks))
+        if left:
+            await asyncio.wait(left)
+        self._tasks.clear()  # those that were cancelled before their first step
         self._log.end()
 
     def _for_commits(self) -> set[ScheduledRequest]:
         """The CLOSEs of uploads that have arrived, and all requests that they wait for."""
-        live = dict(self._tasks.values()) | self._waiting
+        live = {scheduled: request for scheduled, (request, _) in self._tasks.items()} | self._waiting
         before: defaultdict[ScheduledRequest, list[ScheduledRequest]] = defaultdict(list)
         for scheduled in live:
             for follower in scheduled.followers:
@@ -165,7 +169,7 @@ class RequestRunner:
 
     def start_reads(self) -> None:
         """Start waiting READs as long as the send buffer has room for their answers."""
-        while not self._stopping:
+        while self._reads and not self._stopping:
             turn = self._reads.next(self._answer_bytes, self._options.send_buffer_bytes)
             if turn is None:
                 return
@@ -174,9 +178,9 @@ class RequestRunner:
     @property
     def may_start_reads(self) -> bool:
         """Whether a READ waits that fits into the send buffer, after answers have left it."""
-        return not self._stopping and self._reads.has_next(
-            self._answer_bytes, self._options.send_buffer_bytes
-        )
+        if not self._reads or self._stopping:
+            return False
+        return self._reads.has_next(self._answer_bytes, self._options.send_buffer_bytes)
 
     @property
     def _answer_bytes(self) -> int:
@@ -196,8 +200,7 @@ class RequestRunner:
             self._ordered_reads.begin(scheduled, request, request.run)
             return
         task = asyncio.create_task(self._run(scheduled, request, request.run))
-        self._tasks[task] = (scheduled, request)
-        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+        self._tasks[scheduled] = (request, task)
 
     async def _run(self, scheduled: ScheduledRequest, request: Request, run: Run) -> None:
         try:
@@ -207,6 +210,7 @@ class RequestRunner:
                 answer = self.answer_to_unexpected(request.request_id, request.name)
             self._put(request, answer)
         finally:
+            self._tasks.pop(scheduled, None)
             self._leave(scheduled, request)
         self._on_progress()
 

@@ -55,7 +55,7 @@ class RequestSpans:
 
     def around(self, request: Request) -> AbstractContextManager[Span]:
         """The span of a request. For a READ or WRITE without one, what it sends belongs to its transfer."""
-        if not request.is_traced:
+        if not request.is_traced and self._session.is_on:
             return without_span()
         return span(
             f"sftp.{request.name}",

@@ -28,12 +28,12 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 PathNames = tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A claim of a path (names from the root) or, if `handle` is not None, of a handle."""
 
     exclusive: bool
@@ -236,6 +236,8 @@ class _Paths:
 
     def _from(self, path: PathNames) -> list[PathNames]:
         """The claimed paths at and below a path."""
+        if not self._order:
+            return []
         depth, start = len(path), bisect_left(self._order, path)
         stop = start
         while stop < len(self._order) and self._order[stop][:depth] == path:

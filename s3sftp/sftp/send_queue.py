@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 import asyncssh
 
@@ -23,8 +23,15 @@ class SendQueue:
         self.channel_full = False
         self.transport_full = False
         self._moved = moved
+        self._write_last: Callable[[list[bytes]], None] | None = None
         self._answers: deque[tuple[Answer, int]] = deque()
         self._bytes = 0
+
+    def open(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
+        """Send to this channel. If it has a `write_last`, as `PacketChannel` has, that gets what nothing
+        follows."""
+        self.channel = channel
+        self._write_last = getattr(channel, "write_last", None)
 
     def __len__(self) -> int:
         """Answers in the queue."""
@@ -47,12 +54,16 @@ class SendQueue:
             self._answers.append((answer, size))
             self._bytes += size
 
-    def flush(self) -> None:
-        """Write answers to the channel until it is full."""
+    def flush(self, *, more_follow: bool = True) -> None:
+        """Write answers to the channel until it is full. `more_follow`: others may follow in this turn of the
+        loop."""
         while self._answers and self.channel and not (self.channel_full or self.transport_full):
             pieces = self._next_output()
             try:
-                self.channel.writelines(pieces)
+                if more_follow or self._answers or self._write_last is None:
+                    self.channel.writelines(pieces)
+                else:
+                    self._write_last(pieces)
             except OSError:  # closed in the meantime
                 self.clear()
                 return
@@ -60,11 +71,11 @@ class SendQueue:
 
     def _next_output(self) -> list[bytes]:
         """The pieces of one long answer, or of several short ones."""
-        pieces: list[bytes | memoryview] = []
+        pieces: list[Any] = []  # views too, which asyncssh calls bytes
         taken = 0
         while self._answers and (not pieces or taken + self._answers[0][1] <= _JOIN_BYTES):
             answer, size = self._answers.popleft()
             pieces += answer if isinstance(answer, list) else [answer]
             taken += size
         self._bytes -= taken
-        return cast(list[bytes], pieces)
+        return pieces

@@ -131,7 +131,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     # ── what asyncssh calls ─────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        self._send_queue.channel = chan
+        self._send_queue.open(chan)
         self._socket = chan.get_extra_info("socket")
         self._touch()
         self._schedule_watch()
@@ -343,7 +343,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _continue(self) -> None:
         """Continue after a request has ended or bytes have been sent, when there may be room."""
         self._touch()
-        self._send_queue.flush()
+        self._send_queue.flush(more_follow=len(self._runner) > 0)
         self._runner.start_reads()
         self._accept_packets()
 

@@ -82,12 +82,19 @@ def use_fast_path(conn: asyncssh.SSHServerConnection) -> None:
 class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
     """An asyncssh connection whose data packets take the fast path."""
 
+    # asyncssh says `Encryption | None` and `bytes`; each packet would pay for a cast that says more
+    _send_encryption: Any
+    _recv_encryption: Any
+    _inpbuf: Any
+
     def _begin(self) -> None:
         if self._transport is not None:
             self._transport.set_protocol(self)  # makes it check again for `get_buffer`
         self._gathered: memoryview | None = None
         self._gathered_bytes = 0
         self._flush_is_due = False
+        self.is_last = False
+        """Nothing follows what is being sent, so that it need not wait."""
         self._came_since = False
         """Something was received since `_flush_due` last ran."""
         self._turns_left = 0
@@ -142,7 +149,8 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         Returns how many were sent: it stops after the one that makes new keys due. Call only if the first may
         be sealed; between packets only the bytes that they count can change that.
         """
-        cipher, pad = cast(PacketCipher, self._send_encryption), padding.next
+        cipher: PacketCipher = self._send_encryption
+        pad = padding.next
         around, padded = LENGTH_BYTES + cipher.tag_bytes, cipher.padded_head_bytes + _MIN_PADDING
         sent = self._rekey_bytes_sent
         count = 0
@@ -179,7 +187,9 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
 
     def _gather(self) -> None:
         """Schedule a flush of what was written to the buffer, by `_flush_due`."""
-        if not self._flush_is_due:
+        if self.is_last:
+            self._flush()
+        elif not self._flush_is_due:
             self._flush_is_due = True
             self._came_since, self._turns_left = False, _TURNS
             self._loop.call_soon(self._flush_due)
@@ -199,7 +209,8 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         self._gathered, self._gathered_bytes = None, 0
         if gathered is None:
             return
-        super()._send(cast(bytes, gathered[:size]))
+        sent: Any = gathered[:size]
+        super()._send(sent)
         if self._transport is None or not self._transport.get_write_buffer_size():
             sending.release(gathered)  # otherwise the transport may still hold the buffer
 
@@ -223,9 +234,9 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         start = HEADROOM_BYTES - len(begun)
         receiving.view[start:HEADROOM_BYTES] = begun
         received = receiving.view[start:end]
-        self._inpbuf = cast(bytes, received)
+        self._inpbuf = received
         self._recv_data()
-        if cast(object, self._inpbuf) is received:  # an error ended it midway
+        if self._inpbuf is received:  # an error ended it midway
             self._inpbuf = b""
 
     def _may_open(self) -> bool:
@@ -244,7 +255,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
     def _take_data(self) -> bool:
         """Handle one data packet. Returns whether asyncssh's loop has to continue, with a packet that is not
         data."""
-        cipher = cast(PacketCipher, self._recv_encryption)
+        cipher: PacketCipher = self._recv_encryption
         head_bytes, around = cipher.head_bytes, LENGTH_BYTES + cipher.tag_bytes
         buffer, at = memoryview(self._inpbuf), 0
         while len(buffer) - at >= head_bytes:
@@ -289,6 +300,10 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
 class PacketChannel(asyncssh.SSHServerChannel[bytes]):
     """A channel that splits what it sends into packets without copying it first."""
 
+    _conn: PacketConnection
+    _send_buf: Any
+    """Of views, and no bytearrays."""
+
     def write(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
         self.writelines([data], datatype)
 
@@ -299,13 +314,24 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
         if datatype is not None:
             raise OSError("SFTP has no standard error")
         for piece in filter(len, list_of_data):
-            self._send_buf.append((cast(bytearray, memoryview(piece)), None))
+            self._send_buf.append((memoryview(piece), None))
             self._send_buf_len += len(piece)
         self._flush_send_buf()
 
+    def write_last(self, pieces: list[bytes]) -> None:
+        """Like `writelines`, for what nothing follows soon: sent at once, not in the loop's next turn."""
+        conn = self._conn
+        if conn is not None:
+            conn.is_last = True
+        try:
+            self.writelines(pieces)
+        finally:
+            if conn is not None:
+                conn.is_last = False
+
     def _flush_send_buf(self) -> None:
         if self._send_buf and self._send_window and self._conn is not None and self._send_chan is not None:
-            cast(PacketConnection, self._conn).send_data(self, self._send_chan, self._cut(self._send_chan))
+            self._conn.send_data(self, self._send_chan, self._cut(self._send_chan))
         super()._flush_send_buf()  # what follows when all is sent: resume writing, EOF, close
 
     def _cut(self, number: int) -> list[Message]:
@@ -313,7 +339,7 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
         left = min(self._send_buf_len, self._send_window)
         self._send_buf_len -= left
         self._send_window -= left
-        pieces = cast(list[tuple[memoryview, None]], self._send_buf)
+        pieces: list[tuple[memoryview, None]] = self._send_buf
         messages: list[Message] = []
         size = min(left, self._send_pktsize)
         head = _data_head(number, size)
@@ -349,5 +375,6 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
         """Accept data from the client. If the client may not send it, do nothing and return False."""
         if self._recv_state != "open" or len(data) > self._recv_window:
             return False
-        self._accept_data(cast(bytes, data))
+        accepted: Any = data
+        self._accept_data(accepted)
         return True

@@ -7,9 +7,8 @@ inherit the accounts, as they inherit every context variable.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -35,7 +34,7 @@ _PRICES = {
 class Costs:
     """An account: requests by S3 API name (`GetObject`, `UploadPart`, …), and attempts beyond the first."""
 
-    requests: Counter[str] = field(default_factory=Counter)
+    requests: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     retries: int = 0
     owner: Costs | None = None
     """The account of the user, which is charged once for a request, however many accounts it owns."""
@@ -70,14 +69,20 @@ def current_transfer() -> Context | None:
     return None
 
 
-@contextmanager
-def charging(costs: Costs) -> Iterator[Costs]:
+class charging:
     """Charge every storage request inside the block to `costs` too."""
-    token = _accounts.set((*_accounts.get(), costs))
-    try:
-        yield costs
-    finally:
-        _accounts.reset(token)
+
+    __slots__ = ("_costs", "_token")
+
+    def __init__(self, costs: Costs) -> None:
+        self._costs = costs
+
+    def __enter__(self) -> Costs:
+        self._token = _accounts.set((*_accounts.get(), self._costs))
+        return self._costs
+
+    def __exit__(self, *_: object) -> None:
+        _accounts.reset(self._token)
 
 
 def dollars(requests: Mapping[str, int]) -> float:

@@ -61,6 +61,7 @@ class LightSpan(Span):
         tracer: LightTracer,
         name: str,
         trace_id: int,
+        span_id: int,
         parent: Span | None,
         kind: SpanKind,
         attributes: dict[str, Any],
@@ -75,7 +76,7 @@ class LightSpan(Span):
         self.tracer = tracer
         self.name = name
         self.trace_id = trace_id
-        self.span_id = random.getrandbits(64) or 1  # zero means none
+        self.span_id = span_id
         self.parent = parent
         self.kind = kind
         self.attributes = attributes
@@ -84,10 +85,6 @@ class LightSpan(Span):
         self.start_time = start_time
         self.trace_state = trace_state
         self.group = group
-        if group is not None:
-            group.running += 1
-            if group.root_id == 0:
-                group.root_id, group.began = self.span_id, start_time
 
     def get_span_context(self) -> SpanContext:
         context = self._context
@@ -202,7 +199,9 @@ class LightTracer(trace.Tracer):
     ) -> Span:
         parent = trace.get_current_span(context)
         given = dict(attributes or ())
-        if child := self.child_of(parent, name, kind, given, (), links or (), start_time):
+        if type(parent) is LightSpan and (
+            child := self.child_of(parent, name, kind, given, (), links or (), start_time)
+        ):
             return child
         begun = start_time or time.time_ns()
         above = parent.get_span_context()
@@ -212,14 +211,19 @@ class LightTracer(trace.Tracer):
         state = decided.trace_state or _NO_STATE
         if not decided.decision.is_sampled():  # type: ignore[no-untyped-call]
             return NonRecordingSpan(SpanContext(trace_id, _random_id(64), False, _NOT_RECORDED, state))
-        group = None if self._groups is None else self._groups.begun_by(name, kind, is_root=is_root)
+        span_id = _random_id(64)
+        group = None
+        if self._groups is not None:
+            group = self._groups.begun_by(name, kind, span_id, begun, is_root=is_root)
         said = dict(decided.attributes or ())
         above_it = None if is_root else parent
-        return LightSpan(self, name, trace_id, above_it, kind, said, (), links or (), begun, state, group)
+        return LightSpan(
+            self, name, trace_id, span_id, above_it, kind, said, (), links or (), begun, state, group
+        )
 
     def child_of(
         self,
-        parent: Span,
+        parent: LightSpan,
         name: str,
         kind: SpanKind,
         attributes: dict[str, Any],
@@ -229,13 +233,26 @@ class LightTracer(trace.Tracer):
     ) -> LightSpan | None:
         """A child that no sampler has to be asked about; None if one has to. `attributes` and `later`: see
         `LightSpan`."""
-        if type(parent) is not LightSpan or self._groups is None:
+        if self._groups is None:
             return None
-        group = parent.group or self._groups.begun_by(name, kind, is_root=False)
         begun = start_time or time.time_ns()
-        state = parent.trace_state
+        span_id = random.getrandbits(64) or 1  # a call fewer than `_random_id`: most spans are made here
+        group = parent.group
+        if group is None:
+            group = self._groups.begun_by(name, kind, span_id, begun, is_root=False)
         return LightSpan(
-            self, name, parent.trace_id, parent, kind, attributes, later, links, begun, state, group
+            self,
+            name,
+            parent.trace_id,
+            span_id,
+            parent,
+            kind,
+            attributes,
+            later,
+            links,
+            begun,
+            parent.trace_state,
+            group,
         )
 
     @_agnosticcontextmanager

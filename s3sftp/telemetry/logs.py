@@ -27,6 +27,7 @@ MAX_CHARS = 1000
 """Maximum length of a value; longer ones are cut."""
 _MAX_TRACEBACK_CHARS = 16_000
 _MAX_ITEMS = 50
+_NUMBERS = frozenset({bool, int, float})
 _fields = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
@@ -89,6 +90,8 @@ def escape_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     for name, value in list(event.items()):
         if value is None:
             del event[name]
+        elif type(value) in _NUMBERS:
+            continue
         elif type(value) is not str or not value.isprintable() or len(value) > MAX_CHARS:
             event[name] = _harmless(value, _MAX_TRACEBACK_CHARS if name == "exception" else MAX_CHARS)
     return event

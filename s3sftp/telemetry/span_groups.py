@@ -35,6 +35,9 @@ class _Ended(Protocol):
     end_time: int | None
 
     @property
+    def parent(self) -> Any: ...
+
+    @property
     def group(self) -> SpanGroup[Any] | None: ...
 
     @property
@@ -51,16 +54,12 @@ class SpanGroup(Generic[S]):
     is_kept = False
     takes = False
     """Whether each span that is kept takes from the share."""
-    root: S | None = None
-    """The first span if it was dropped, while others may fail of which it is the parent."""
-    running = 0
-    """How many of its spans are open."""
-    root_id = 0
-    """The id of its first span: when that one ends, the group ends."""
-    began = 0
 
-    def __init__(self, *, has_share: bool) -> None:
-        """`has_share`: some such groups are kept although they are ordinary."""
+    def __init__(self, root_id: int, began: int, *, has_share: bool) -> None:
+        """`root_id`: of its first span, which began at `began`; when that one ends, the group ends.
+        `has_share`: some such groups are kept although they are ordinary."""
+        self.root_id = root_id
+        self.began = began
         self.has_share = has_share
         self.waiting: list[S] = []
         """Spans that have ended before the decision."""
@@ -79,12 +78,15 @@ class SpanGroups(Generic[S]):
         self._left = 0.0
         self._counted_until = 0
 
-    def begun_by(self, name: str, kind: SpanKind, *, is_root: bool) -> SpanGroup[S] | None:
-        """The group that a span begins which is in none; None if it is always kept."""
+    def begun_by(
+        self, name: str, kind: SpanKind, span_id: int, began: int, *, is_root: bool
+    ) -> SpanGroup[S] | None:
+        """The group that a span begins which is in none; None if it is always kept. `is_root`: it is the
+        first of its trace."""
         if kind is SpanKind.SERVER or name in _TRANSFERS:
-            return SpanGroup(has_share=True)
+            return SpanGroup(span_id, began, has_share=True)
         if is_root and kind is SpanKind.CLIENT:
-            return SpanGroup(has_share=False)
+            return SpanGroup(span_id, began, has_share=False)
         return None
 
     def ended(self, span: S) -> None:
@@ -93,37 +95,31 @@ class SpanGroups(Generic[S]):
         if group is None:
             self._keep(span)
             return
-        group.running -= 1
         now = span.end_time or 0
-        if group.is_kept:
-            self._left -= group.takes  # paid for later
-            self._keep(span)
-        elif span.is_failure or now - group.began >= self._slow_ns:
+        if span.is_failure or now - group.began >= self._slow_ns:
             self._keep_all(group, span)
         elif group.is_decided:
-            self._drop(group, span)
+            if group.is_kept:
+                self._keep_all(group, span)
         elif span.span_id != group.root_id and len(group.waiting) < _MANY - 1:
             group.waiting.append(span)
         elif group.has_share and self._takes_share(len(group.waiting) + 1, now):
             group.takes = True
             self._keep_all(group, span)
         else:
-            self._drop(group, span)
-
-    def _drop(self, group: SpanGroup[S], span: S) -> None:
-        group.is_decided = True
-        group.waiting.clear()
-        if span.span_id == group.root_id:
-            group.root = span
-        if group.running <= 0:  # nobody needs it, and the two would keep each other in memory
-            group.root = None
+            group.is_decided = True
+            group.waiting.clear()
 
     def _keep_all(self, group: SpanGroup[S], last: S) -> None:
+        if group.is_kept:
+            self._left -= group.takes  # paid for later
+            self._keep(last)
+            return
+        was_dropped = group.is_decided
         group.is_decided = group.is_kept = True
         waiting, group.waiting = group.waiting, []
-        if group.root is not None:
-            self._keep(group.root)
-            group.root = None
+        if was_dropped and (root := _root_above(last, group)) is not None:
+            self._keep(root)
         for span in waiting:
             self._keep(span)
         self._keep(last)
@@ -137,3 +133,13 @@ class SpanGroups(Generic[S]):
             return False
         self._left -= spans  # a group that exceeds what is left is whole, and paid for later
         return True
+
+
+def _root_above(span: S, group: SpanGroup[S]) -> S | None:
+    """The first span of a group, if it has ended before this one of the group, which was begun below it."""
+    above: Any = span.parent
+    while above is not None and getattr(above, "group", None) is group:
+        if above.span_id == group.root_id:
+            return above if above.end_time is not None else None
+        above = above.parent
+    return None

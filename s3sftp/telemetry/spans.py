@@ -138,29 +138,34 @@ def span(
 
     It is a child of `parent`, else of the current span, else of the transfer for which the block runs. An
     exception that leaves the block marks it as failed. No span is made in a trace that is not sampled; the
-    block stays in that trace.
+    block stays in that trace. Below NO_SPAN there is none, although tracing may be on by now.
     """
-    tracer = _tracer()
-    if tracer is None:
+    if parent is NO_SPAN:
         return _off
-    context = get_current() if parent is None else parent.context
-    above: Span = context.get(_SPAN, INVALID_SPAN)  # type: ignore[assignment]
     linked: Span | None = None
-    transfer = current_transfer() if kind is SpanKind.CLIENT and parent is None else None
-    if transfer is not None:
-        its: Span = transfer.get(_SPAN, INVALID_SPAN)  # type: ignore[assignment]
-        if above is INVALID_SPAN or not _is_valid(above):
-            context, above = transfer, its
-        elif above is not its:
-            linked = its
-    if not above.is_recording() and _is_dropped(above):
+    if parent is not None:
+        context = parent.context
+        above: Span = context[_SPAN]  # type: ignore[assignment]
+    else:
+        context = get_current()
+        above = context.get(_SPAN, INVALID_SPAN)  # type: ignore[assignment]
+        if kind is SpanKind.CLIENT and (transfer := current_transfer()) is not None:
+            its: Span = transfer[_SPAN]  # type: ignore[assignment]
+            if above is INVALID_SPAN or not _is_valid(above):
+                context, above = transfer, its
+            elif above is not its:
+                linked = its
+    begun: Span | None = None
+    if type(above) is LightSpan:
+        later = () if attributes is None else (attributes,)
+        begun = above.tracer.child_of(above, name, kind, {}, later, () if linked is None else (linked,))
+    elif not above.is_recording() and _is_dropped(above):
         # what all of OpenTelemetry's samplers decide for a child, at a fraction of the CPU
         return _Attached(INVALID_SPAN, context, ends=False)
-    begun: Span | None = None
-    if type(tracer) is LightTracer:
-        later = (attributes,) if attributes is not None else ()
-        begun = tracer.child_of(above, name, kind, {}, later, (linked,) if linked is not None else ())
     if begun is None:
+        tracer = _tracer()
+        if tracer is None:
+            return _off
         links = (Link(linked.get_span_context()),) if linked is not None else ()
         given = printable_attributes(attributes()) if attributes is not None else {}
         begun = tracer.start_span(name, context, kind, given, links)

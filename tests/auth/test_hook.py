@@ -263,6 +263,7 @@ async def test_a_wrong_answer_lets_nobody_in_and_the_log_says_why(vice: str) -> 
     assert "very secret" not in json.dumps(events)
 
 
+@pytest.mark.slow
 async def test_the_limit_of_time_holds_for_all_repetitions_together() -> None:
     async with running_hook(says({}, 503)) as hook, users_of(hook.url, retries=10, timeout=3.0) as users:
         with capture_events() as events, pytest.raises(UsersUnavailable):
@@ -474,6 +475,7 @@ async def test_a_hook_that_fails_is_no_failure_of_the_client_and_no_traceback() 
     assert [event["event"] for event in events] == ["hook.request_failed"]
 
 
+@pytest.mark.slow
 async def test_an_unknown_user_is_refused_as_late_as_a_wrong_password() -> None:
     def known_is_slow(fields: dict[str, Any]) -> float:
         return 0.3 if fields["username"] == "bob" else 0.0

@@ -21,6 +21,8 @@ from s3sftp.auth.revocations import SerialRanges
 from tests.support.commands import installed
 from tests.support.ssh_ca import certify, data_of, make_key, make_krl
 
+pytestmark = pytest.mark.slow
+
 HEADER = MAGIC + UInt32(1) + UInt64(1) + UInt64(0) + UInt64(0) + String("") + String("")
 
 

@@ -16,6 +16,8 @@ from s3sftp.auth import GroupOptions, UserOptions, hash_password
 from s3sftp.config import Options, Setting
 from s3sftp.errors import ConfigurationError
 
+pytestmark = pytest.mark.slow
+
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 ENOUGH = f"""
 [s3]

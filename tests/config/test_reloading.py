@@ -17,6 +17,8 @@ from s3sftp.auth import Accounts
 from s3sftp.config import SourceFiles, from_toml
 from tests.support.logs import capture_events
 
+pytestmark = pytest.mark.slow
+
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 
 

@@ -103,6 +103,7 @@ def numbers_in(value: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], 
     return {path: value} if isinstance(value, int) and value > 70_000_000 else {}
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(toml_texts())
 def test_each_value_is_on_the_line_where_a_search_finds_it(text: str) -> None:

@@ -83,6 +83,7 @@ def test_lists_and_times_are_read_from_the_environment() -> None:
     assert [str(each) for each in sink.kinds] == ["upload.committed", "file.missing"]
 
 
+@pytest.mark.slow
 def test_options_load_no_library_of_aws() -> None:
     program = "import sys, s3sftp.app.options, s3sftp.events.sinks; print('aiobotocore' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

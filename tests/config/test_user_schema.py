@@ -149,6 +149,7 @@ def test_of_one_value_both_think_the_same(option: str, value: Any) -> None:
         assert VALIDATOR.is_valid(found) == (problems == []), problems
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(files())
 def test_it_takes_what_the_server_takes_and_refuses_what_the_server_refuses(found: dict[str, Any]) -> None:
@@ -187,6 +188,7 @@ def examples(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / name for name in texts}
 
 
+@pytest.mark.slow
 def test_check_jsonschema_finds_with_it_what_the_server_finds(examples: dict[str, Path]) -> None:
     program = Path(sys.executable).with_name("check-jsonschema")
     for name, file in examples.items():

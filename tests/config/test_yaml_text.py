@@ -147,6 +147,7 @@ def json_values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[object]:
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(json_values(TEXTS))
 def test_json_is_yaml(value: object) -> None:

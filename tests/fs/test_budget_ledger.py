@@ -229,6 +229,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._serve()
 
 
+@pytest.mark.slow
 @pytest.mark.hypothesis
 def test_somebody_can_always_go_on() -> None:
     run_state_machine_as_test(

@@ -102,6 +102,25 @@ async def test_an_upload_that_is_the_latest_shows_its_size_so_far_over_a_stored_
     assert await size(files, "/f") == 7
 
 
+@pytest.mark.parametrize("mode", [CREATE, WriteMode(append=True)], ids=["plain", "append"])
+async def test_nobody_goes_on_with_what_another_session_is_sending(mode: WriteMode) -> None:
+    """STAT shows its size to all sessions of the user, but its bytes are not there to be added to."""
+    backend = MemoryBackend()
+    first, second, bobs = sessions(backend, "alice", "alice", "bob")
+    upload = await begun(first, "/f", b"first")
+    assert await size(second, "/f") == 5
+    late = await second.open_writer(path("/f"), mode)
+    with pytest.raises(Changed, match="another session of yours is writing this file"):
+        await late.write(5, b" and the rest")
+    await late.abort()
+    assert not await is_there(bobs, "/f")
+    await upload.close()
+    late = await second.open_writer(path("/f"), mode)
+    await late.write(5, b" and the rest")
+    await late.close()
+    assert backend.objects[b"f"].data == b"first and the rest"
+
+
 async def test_a_close_that_failed_hides_no_upload() -> None:
     def fail(method: str, place: Place) -> None:
         if method == "finish_write":

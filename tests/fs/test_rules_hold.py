@@ -204,6 +204,7 @@ class World:
         return self.is_usable(name) and bool(self.rules_at(name).rights & set(any_of))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # for the number of trees, on a slow machine
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(trees, st.sets(st.sampled_from(FILES), min_size=1, max_size=8), plans)

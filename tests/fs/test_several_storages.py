@@ -139,9 +139,10 @@ async def test_a_copy_on_the_server_between_storages_has_all_bytes() -> None:
 async def test_attributes_are_those_that_the_storage_of_the_path_keeps() -> None:
     left, right = MemoryBackend(), Timeless()
     shared = OpenStorage(left, FileOptions(), storages={"archive": right})
-    files = FileSystem(shared, Mounts.of(None, mounts=(HERE, THERE)), Session("acme"))
+    mounts = Mounts.of(None, mounts=(HERE, THERE))
+    files = FileSystem(shared, mounts, Session("acme"))
     new = NewAttributes(mtime=1.0, permissions=0o640)
-    places = [files._mounts.place_to_store(path(name)) for name in ("/here/f", "/there/f")]
+    places = [mounts.place_to_store(path(name)) for name in ("/here/f", "/there/f")]
     assert [files.storable(new, place) for place in places] == [(1.0, None), (None, 0o640)]
 
 

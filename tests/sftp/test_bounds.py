@@ -155,6 +155,7 @@ async def test_no_more_requests_are_begun_than_may_be_in_flight() -> None:
         assert backend.most_waiting == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [16 * MIB, 64 * MIB])
 @pytest.mark.parametrize(("block", "rounds"), [(1, 40), (32 * KIB, 48)])
 async def test_many_downloads_at_once_stay_within_the_budget(budget: int, block: int, rounds: int) -> None:

@@ -75,11 +75,13 @@ def storage_with_a_download() -> MemoryBackend:
     return MemoryBackend({"down": bytes(12 * MIB)}, chunk_bytes=64 * KIB)
 
 
+@pytest.mark.slow
 async def test_a_client_that_takes_no_answers_has_its_session_ended() -> None:
     async with stalled(storage_with_a_download()) as (_, client):
         await until(client.process.channel.is_closing)
 
 
+@pytest.mark.slow
 async def test_a_client_that_takes_no_answers_has_its_uploads_aborted() -> None:
     backend = storage_with_a_download()
     async with stalled(backend) as (server, _):
@@ -89,6 +91,7 @@ async def test_a_client_that_takes_no_answers_has_its_uploads_aborted() -> None:
         assert "up" not in backend.contents()
 
 
+@pytest.mark.slow
 async def test_a_client_that_takes_no_answers_holds_no_memory_after_its_session() -> None:
     async with stalled(storage_with_a_download()) as (server, _):
         await until(lambda: server.volume.budget.used == 0)

@@ -121,6 +121,7 @@ async def test_a_read_of_four_gigabytes_is_clamped_to_what_was_announced() -> No
         await client.close(handle)
 
 
+@pytest.mark.slow
 async def test_a_client_that_takes_nothing_holds_no_more_than_the_send_buffer() -> None:
     options = SftpOptions(send_buffer_bytes=2 * MIB)
     async with serving(MemoryBackend({"f": bytes(64 * MIB)}), sftp=options) as server:
@@ -410,6 +411,7 @@ class Slow(MemoryBackend):
             yield piece
 
 
+@pytest.mark.slow
 async def test_thousands_of_reads_of_a_stalled_file_leave_room_for_other_requests() -> None:
     backend = Slow({"slow": bytes(64 * MIB), "other": b"here"})
     async with serving(backend) as server, server.client() as client:

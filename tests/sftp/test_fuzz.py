@@ -18,7 +18,7 @@ from testbed.packets import EXTENDED, INIT, NO_ATTRIBUTES, packet, string, u32, 
 from testbed.raw_client import Ended, RawSftpClient
 from tests.sftp.session_server import Serving, serving
 
-pytestmark = pytest.mark.usefixtures("log_level")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("log_level")]
 
 ROUNDS = int(os.environ.get("S3SFTP_FUZZ_ROUNDS", "30"))
 PACKETS = 150

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.sftp import SftpOptions
 from testbed.packets import CREAT, READ, TRUNC, WRITE, R, W, packet, string, u32, u64
 from tests.sftp.session_server import serving
+
+pytestmark = pytest.mark.slow
 
 KIB = 1 << 10
 OPTIONS = SftpOptions(idle_timeout=timedelta(seconds=1))

@@ -237,6 +237,7 @@ class TestAStatusSaysWhatIsWrong:
         for kind, rest in ((STAT, b""), (REALPATH, b""), (OPEN, u32(R) + NO_ATTRIBUTES)):
             assert (await client.request(kind, string(path) + rest)).code not in (0, 1), kind
 
+    @pytest.mark.slow
     async def test_when_there_are_too_many_handles(self, client: RawSftpClient) -> None:
         most = SftpOptions().max_handles
         replies = await asyncio.gather(

@@ -9,11 +9,15 @@ import asyncio
 import time
 from datetime import timedelta
 
+import pytest
+
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.sftp import Rates, SftpOptions
 from testbed.packets import CREAT, OK, READ, STAT, TRUNC, R, W, packet, string, u32, u64
 from testbed.raw_client import Ended
 from tests.sftp.session_server import serving
+
+pytestmark = pytest.mark.slow
 
 KIB = 1 << 10
 SLOW = Rates(upload_bytes=64 * KIB, download_bytes=64 * KIB)

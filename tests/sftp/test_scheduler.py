@@ -140,7 +140,7 @@ def test_thousands_of_requests_that_wait_for_each_other_are_not_each_linked_to_a
     schedule = Scheduler()
     requests = [claims(number) for number in range(many)]
     tickets = [
-        schedule.admit(*each) if isinstance(each, tuple) else schedule.admit(each) for each in requests
+        schedule.admit(each) if isinstance(each, Claim) else schedule.admit(*each) for each in requests
     ]
     assert sum(len(ticket.followers) for ticket in tickets) < 3 * many
     waiting = [ticket for ticket in tickets if ticket.ready]

@@ -22,6 +22,8 @@ from tests.ssh.listener_harness import (
     reset,
 )
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"login_grace": 3.0}
 """Seconds: a good login takes a tenth of one, and has to be within them on a machine that is held up, too."""
 

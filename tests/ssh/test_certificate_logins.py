@@ -21,6 +21,8 @@ from tests.support.client_programs import GO
 from tests.support.commands import Result, installed, run
 from tests.support.ssh_ca import certify, data_of, make_key, make_krl, public_line, ssh_keygen
 
+pytestmark = pytest.mark.slow
+
 KEYLESS: Mapping[str, UserOptions] = {"alice": UserOptions(), "bob": UserOptions()}
 
 

@@ -15,6 +15,8 @@ from s3sftp.errors import ConfigurationError
 from s3sftp.ssh.host_keys import FILES, generate, load, load_host_keys
 from tests.support.logs import capture_events
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_first_start_makes_keys_that_only_the_owner_can_read_and_later_ones_keep_them(
     tmp_path: Path,

@@ -141,6 +141,7 @@ async def test_the_server_has_so_many_connections() -> None:
             connection.close()
 
 
+@pytest.mark.slow
 async def test_a_connection_without_a_session_is_closed_after_a_while_and_one_with_a_session_is_not() -> None:
     async with listener_harness(ssh={"idle_connection": 2}) as harness:
         idle, used = await harness.connect(), await harness.connect("bob")

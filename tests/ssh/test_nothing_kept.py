@@ -18,6 +18,8 @@ from s3sftp.ssh.admission import Admission, TrackedConnection
 from tests.ssh.listener_harness import ListenerHarness, listener_harness, reset
 from tests.support.logs import keep_no_log
 
+pytestmark = pytest.mark.slow
+
 Visit = Callable[[ListenerHarness], Awaitable[None]]
 
 

@@ -474,6 +474,21 @@ def test_little_leaves_at_once_for_a_client_that_waits_and_soon_for_one_that_kee
     assert turn(came=True) == b"abcd" + b"e" * 5000
 
 
+def test_the_last_leaves_at_once_behind_what_waits_for_the_next_turn() -> None:
+    connection, due = _Sealing(1 << 30), []
+    connection._loop = SimpleNamespace(call_soon=due.append)  # type: ignore[assignment]
+    connection._flush_is_due = False
+    connection._send(b"a")
+    assert connection.sink.wire == b""
+    connection.is_last = True
+    connection._send(b"b")
+    assert connection.sink.wire == b"ab"
+    connection.is_last = False
+    due.pop(0)()
+    assert connection.sink.wire == b"ab"
+    assert due == []
+
+
 PIECES = st.lists(st.binary(min_size=1, max_size=900), min_size=1, max_size=12)
 
 

@@ -34,6 +34,8 @@ from tests.ssh.listener_harness import (
 )
 from tests.ssh.proxy_headers import LOCAL, PROXY, TCP4, UNSPEC, binary, v1, v2
 
+pytestmark = pytest.mark.slow
+
 PROXY_ADDRESS = "127.0.0.7"
 CLIENT = "192.0.2.1"
 REQUIRED = {"proxy_protocol": "required", "proxy_sources": ["127.0.0.7", "::1"]}

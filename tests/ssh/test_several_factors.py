@@ -29,6 +29,8 @@ from tests.ssh.listener_harness import (
 from tests.ssh.ssh_clients import askpass, dbclient, openssh, questions
 from tests.support.commands import installed, run
 
+pytestmark = pytest.mark.slow
+
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 CREDENTIALS: Mapping[str, Any] = {
     "password_hash": CHEAP.hash(PASSWORD),

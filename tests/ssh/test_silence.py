@@ -19,6 +19,8 @@ from s3sftp.ssh import asyncssh_internals
 from tests.ssh.listener_harness import ListenerHarness, listener_harness
 from tests.support.commands import installed, run
 
+pytestmark = pytest.mark.slow
+
 EAGER = {"keepalive_interval": 0.05, "keepalive_count": 2}
 HERE = Path(__file__).resolve().parent
 

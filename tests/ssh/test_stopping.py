@@ -16,6 +16,8 @@ from s3sftp.ssh import listener as listener_module
 from s3sftp.ssh import sessions as sessions_module
 from tests.ssh.listener_harness import HOST_KEY, USERS, closed_by_server, listener_harness
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_port_in_use_is_told_by_name() -> None:
     async with listener_harness() as harness:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 
 import pytest
@@ -22,13 +23,7 @@ class Ended:
     group: SpanGroup[Ended] | None
     end_time: int | None
     is_failure: bool = False
-
-
-def joined(group: SpanGroup[Ended], span_id: int) -> None:
-    """A span of the group begins, as `LightSpan` does it."""
-    group.running += 1
-    if group.root_id == 0:
-        group.root_id, group.began = span_id, NOW
+    parent: Ended | None = None
 
 
 class Deciding:
@@ -46,15 +41,22 @@ class Deciding:
         *,
         is_root: bool = False,
     ) -> SpanGroup[Ended]:
-        group = self.groups.begun_by(name, kind, is_root=is_root)
+        group = self.groups.begun_by(name, kind, root_id, NOW, is_root=is_root)
         assert group is not None
-        joined(group, root_id)
         return group
 
     def end(
-        self, span_id: int, group: SpanGroup[Ended] | None, after: int = 1, *, is_failure: bool = False
-    ) -> None:
-        self.groups.ended(Ended(span_id, group, NOW + after, is_failure))
+        self,
+        span_id: int,
+        group: SpanGroup[Ended] | None,
+        after: int = 1,
+        *,
+        is_failure: bool = False,
+        parent: Ended | None = None,
+    ) -> Ended:
+        ended = Ended(span_id, group, NOW + after, is_failure, parent)
+        self.groups.ended(ended)
+        return ended
 
 
 def test_an_ordinary_operation_is_dropped_with_its_requests() -> None:
@@ -164,7 +166,7 @@ def test_connections_logins_and_sessions_are_in_no_group_and_always_kept(
     name: str, kind: SpanKind, is_root: bool
 ) -> None:
     deciding = Deciding()
-    assert deciding.groups.begun_by(name, kind, is_root=is_root) is None
+    assert deciding.groups.begun_by(name, kind, 1, NOW, is_root=is_root) is None
     deciding.end(1, None)
     assert deciding.kept == [1]
 
@@ -193,19 +195,40 @@ def test_an_operation_with_many_requests_is_kept_from_the_time_on_when_one_fails
 def test_what_fails_after_its_operation_was_dropped_is_kept_with_the_operation() -> None:
     deciding = Deciding()
     group = deciding.group()
-    for span_id in (2, 3):
-        joined(group, span_id)
-    deciding.end(1, group)
-    deciding.end(2, group)
-    deciding.end(3, group, is_failure=True)
+    operation = deciding.end(1, group)
+    deciding.end(2, group, parent=operation)
+    request = deciding.end(3, group, is_failure=True, parent=operation)
+    deciding.end(4, group, is_failure=True, parent=request)
+    assert deciding.kept == [1, 3, 4]
+
+
+def test_what_fails_far_below_an_operation_that_was_dropped_is_kept_with_the_operation() -> None:
+    deciding = Deciding()
+    group = deciding.group()
+    session = Ended(7, None, None)
+    operation = Ended(1, group, NOW + 1, parent=session)
+    deciding.groups.ended(operation)
+    between = deciding.end(2, group, parent=operation)
+    deciding.end(3, group, is_failure=True, parent=between)
     assert deciding.kept == [1, 3]
+
+
+def test_an_operation_that_is_still_open_is_kept_once_when_it_ends() -> None:
+    deciding = Deciding()
+    group = deciding.group()
+    operation = Ended(1, group, None)
+    for span_id in range(2, 100):  # so many that they were dropped
+        deciding.end(span_id, group, parent=operation)
+    deciding.end(100, group, is_failure=True, parent=operation)
+    operation.end_time = NOW + 2
+    deciding.groups.ended(operation)
+    assert deciding.kept == [100, 1]
 
 
 def test_an_operation_that_was_dropped_is_forgotten_when_nothing_of_it_runs() -> None:
     deciding = Deciding()
     group = deciding.group()
-    joined(group, 2)
-    deciding.end(1, group)
-    assert group.root is not None
-    deciding.end(2, group)
-    assert group.root is None
+    operation = deciding.end(1, group)
+    deciding.end(2, group, parent=operation)
+    assert not group.waiting
+    assert not any(isinstance(held, Ended) for held in gc.get_referents(group))

@@ -16,6 +16,8 @@ The mapping is a bijection between names and the keys that map back to themselve
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from s3sftp.backends.contract import Place
@@ -24,6 +26,8 @@ from s3sftp.errors import InvalidRequest, NotFound, PermissionDenied, StorageErr
 MAX_KEY_BYTES = 1024
 RESERVED: Final = b".s3sftp"
 """The name below the prefix that holds the server's own objects. Users neither see nor reach it."""
+_REMEMBERED_KEYS: Final = 256
+"""Keys that need not be put together again: an operation asks for the key of its file several times."""
 _FIRST = 0xF700
 _UNSAFE = "\x00-\x1f\x7f\ufffe\uffff\uf700-\uf7ff"
 _ESCAPED = re.compile("[\uf700-\uf7ff]+")
@@ -36,12 +40,13 @@ class KeyMapping:
     def __init__(self, prefix: str = "", *, escape_backslash: bool = True) -> None:
         self.prefix = prefix
         self._unsafe = re.compile(f"[{_UNSAFE}{chr(92) * 2 if escape_backslash else ''}]")
-
-    def key_of(self, place: Place) -> str:
+        self.key_of: Callable[[Place], str] = lru_cache(maxsize=_REMEMBERED_KEYS)(self._key_of)
         """Return the key of a file.
 
         Raises InvalidRequest: if the key exceeds 1 024 bytes. Raises NotFound: if the name is reserved.
         """
+
+    def _key_of(self, place: Place) -> str:
         _refuse_reserved(place, NotFound)
         return _checked(self.prefix + "/".join(map(self.text_of, place.names)))
 

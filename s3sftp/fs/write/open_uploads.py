@@ -146,6 +146,17 @@ class OpenUploads(Generic[U]):
         """The uploads of a session to a place."""
         return [row for row in self._rows.get(place, ()) if row.session is session]
 
+    def sent_elsewhere(self, row: U) -> list[U]:
+        """The uploads that other sessions of a row's user are sending to its place."""
+        return [
+            other
+            for other in self._rows.get(row.place, ())
+            if other.session.user == row.session.user
+            and other.session is not row.session
+            and not other.superseded
+            and not other.is_untouched
+        ]
+
     def is_open(self, place: Place) -> bool:
         """Whether anybody uploads to a place in this process."""
         return bool(self._rows.get(place))

@@ -80,6 +80,9 @@ class UploadPipeline:
         """Called if an exclusive write finds its name taken. Returns another place, or None to fail."""
         self.before_finish: BeforeFinish | None = None
         """Called when everything but the tail is stored, and the next request makes the file visible."""
+        self.before_going_on: Callable[[], Awaitable[None]] | None = None
+        """Called when the first WRITE is not at the start, and nothing is stored. Raises Changed: if the
+        client goes on with what another session is sending."""
         self._resources = resources
         self._place = place
         self._mode = mode
@@ -174,7 +177,8 @@ class UploadPipeline:
         return True
 
     async def find_kept(self) -> KeptFile | None:
-        """The kept upload that the client may continue, asked for once; None if a file is stored there."""
+        """The kept upload that the client may continue, asked for once, to tell the client of it; None if a
+        file is stored there."""
         if self._may_continue and not self._has_asked and not self.assembly.touched:
             await self.find_base()
             if self._kept is not None and self.old.info is None:
@@ -182,29 +186,67 @@ class UploadPipeline:
             self._has_asked = True
         return self.found
 
-    async def decide(self, offset: int | None) -> None:
-        """Continue the kept upload if the first WRITE is at its end; `offset` is None for one that appends.
-        A WRITE at the start of the file begins anew.
+    async def waits_for_more(self) -> bool:
+        """Whether the file, to which nothing was written, is an unfinished upload: one that is kept, or was
+        when it was opened without CREAT."""
+        if await self.find_kept() is not None:
+            return True
+        return self.old.info is None and self._kept is not None and self._kept.stands_in
 
-        Raises Unsupported: if the WRITE is within a chunk that is stored; Changed: if another session has
-        continued the upload.
+    async def go_on(self, offset: int, *, appends: bool) -> None:
+        """Before a WRITE that is not at the start or `appends`: find out what it goes on with.
+
+        Raises Changed: if another session of the user is sending that; and as `decide`.
         """
-        if self.assembly.touched or not self._may_continue:
+        if not self.assembly.touched:
+            if self._kept is not None and self._kept.stands_in:
+                self.assembly.learn_base(0)  # OPEN has asked, and the commit replaces nothing that came since
+            await self.find_base()
+            if self.old.info is None and self.before_going_on is not None:
+                await self.before_going_on()
+            await self.decide(offset, appends=appends)
+        await self.find_base()
+
+    async def decide(self, offset: int | None, *, appends: bool = False) -> None:
+        """Continue the kept upload if the first WRITE goes on with it: at `offset`, at its end if that is
+        None. A WRITE at the start of the file begins anew, unless it `appends`.
+
+        Who appends continues where the client believes to be, as its offset or the last STAT says: its bytes
+        belong there, and not at the end of what may have been kept since.
+
+        Raises Unsupported: if the WRITE is within a chunk that is stored; Changed: if the storage has less
+        than the client was told, another session has continued it, or a file has come to the name.
+        """
+        kept = self._kept
+        if self.assembly.touched or not self._may_continue or kept is None:
             return
-        found = await self.find_kept()
         self._may_continue = False
-        if found is None or offset == 0 or self._kept is None:
+        await self.find_base()
+        told = kept.told
+        if self.old.info is not None:
+            if kept.was_shown:
+                kept.forget()
+                raise Changed("a file has come to this name since STAT has shown an unfinished upload")
             return
-        intent = WriteIntent(exclusive=True, mtime=self.mtime, mode=self.mode)
-        upload = await self._sender.begin(intent)
-        self._kept.watch(upload)
-        start = await self._kept.adopt(upload, offset)
+        looked = self._has_asked or kept.is_absent
+        if (offset == 0 and not appends) or (looked and told is None):
+            return
+        if appends:
+            offset = offset or told
+        upload = await self._sender.begin(WriteIntent(exclusive=True, mtime=self.mtime, mode=self.mode))
+        kept.watch(upload)
+        start = await kept.adopt(upload, offset, (offset if appends else told) or 0)
         if start is None:
-            raise Changed("the unfinished upload is gone: send the file again")
+            if told is not None:
+                raise Changed("the unfinished upload is gone: send the file again")
+            await self._sender.stop()
+            self._sender = self._new_sender()
+            return
         self.found, self.continued_at = None, start.stored
         self.before_send = None
         self.assembly.continue_at(start.stored)
-        await self._put_in_order(memoryview(start.tail))
+        stop = offset - start.stored if appends and offset is not None else None
+        await self._put_in_order(memoryview(start.tail)[:stop])
 
     def refusal(self) -> str:
         """Why a WRITE to bytes that were stored before the line was lost is refused."""

@@ -125,6 +125,10 @@ class Writer:
         """
         self._prepare = self._pipeline.before_finish = prepare
 
+    def before_going_on(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """See `UploadPipeline.before_going_on`."""
+        self._pipeline.before_going_on = ask
+
     def begin_with(self, mtime: float | None, mode: int | None) -> None:
         """Set the attributes that OPEN gives to a new file. They apply to an upload, not to a file that is
         left unchanged."""
@@ -335,7 +339,7 @@ class Writer:
             await self._replay()
         asked = self._may_keep_base and await self._pipeline.find_base()
         base = self._pipeline.old.info
-        if not self._assembly.touched and await self._pipeline.find_kept() is not None:
+        if not self._assembly.touched and await self._pipeline.waits_for_more():
             raise InvalidRequest(
                 "nothing was written, and an unfinished upload has this name: go on at the size that STAT"
                 " shows, or remove it"
@@ -396,8 +400,7 @@ class Writer:
         await self._unclone()
         starts_in_the_middle = offset > 0 and not self._assembly.touched
         if self.mode.append or starts_in_the_middle:
-            await self._pipeline.find_base()
-            await self._pipeline.decide(None if self.mode.append else offset)
+            await self._pipeline.go_on(offset, appends=self.mode.append)
 
     async def _unclone(self) -> None:
         """Turn a copy of a whole file into an ordinary upload: read its bytes and write them."""

@@ -12,6 +12,8 @@ from tests.events.losses.__main__ import shown
 from tests.events.losses.account import Account, account_of, table
 from tests.events.losses.story import tell
 
+pytestmark = pytest.mark.slow
+
 FILES = {"/a": "1", "/b": "2"}
 
 

@@ -14,7 +14,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
@@ -53,8 +53,7 @@ class Route:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedRequest(NamedTuple):
     """A signed request as it is sent, without its body."""
 
     method: str
@@ -118,8 +117,9 @@ class BoundedAiohttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocor
         `body` must not change until then. Raises botocore's exceptions: if there is no reply.
         """
         headers = request.headers
-        raw = {name: value for name, value in headers.items() if not value.isascii()}
-        if raw:
+        raw: dict[str, str] = {}
+        if not all(map(str.isascii, headers.values())):
+            raw = {name: value for name, value in headers.items() if not value.isascii()}
             headers = headers | {name: Payload.stand_in(name) for name in raw}
         try:
             session = await self._get_session(route.proxy)

@@ -89,6 +89,8 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
         """Bytes of the body that have not arrived. None: aiohttp finds the end of the body."""
         self._framing = 0
         """Bytes since the last byte of a chunked body: the head of a chunk, or the trailer."""
+        self._silent_until: float | None = None
+        """When the peer has been silent for too long, by the event loop's clock; None while it may be."""
 
     # called by aiohttp and the event loop
 
@@ -111,6 +113,9 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
         if exc is not None and self._left is None:
             self._break_body(f"the connection broke: {exc}")
         super().connection_lost(exc)
+        if self._read_timeout_handle is not None:
+            self._read_timeout_handle.cancel()
+            self._read_timeout_handle = None
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if not self._is_answered or not self._left or self._payload is None:
@@ -159,6 +164,33 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
     def abort(self) -> None:
         self._break_body("the connection was closed")
         super().abort()
+
+    # the limit of the peer's silence: aiohttp would replace its timer whenever something arrives or is sent
+
+    def _reschedule_timeout(self) -> None:
+        """Let the peer be silent for `read_timeout` seconds from now. The timer sees that when it ends."""
+        if not self._read_timeout:
+            self._silent_until = None
+            return
+        self._silent_until = self._loop.time() + self._read_timeout
+        timer = self._read_timeout_handle
+        if timer is not None and timer.when() > self._silent_until:
+            timer.cancel()
+            timer = None
+        if timer is None:
+            self._read_timeout_handle = self._loop.call_at(self._silent_until, self._look_for_silence)
+
+    def _drop_timeout(self) -> None:
+        self._silent_until = None
+
+    def _look_for_silence(self) -> None:
+        self._read_timeout_handle = None
+        if self._silent_until is None:
+            return
+        if self._silent_until <= self._loop.time():
+            self._on_read_timeout()
+        else:
+            self._read_timeout_handle = self._loop.call_at(self._silent_until, self._look_for_silence)
 
     # the two kinds of received bytes
 

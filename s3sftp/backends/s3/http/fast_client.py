@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from aiobotocore.awsrequest import AioAWSResponse
@@ -33,7 +33,7 @@ from s3sftp.backends.s3.http.aiohttp_session import (
     SignedRequest,
 )
 from s3sftp.backends.s3.http.response_body import ErrorText, ReceivedBody, read_all
-from s3sftp.backends.s3.http.response_fields import header_text, parse_date_or_none
+from s3sftp.backends.s3.http.response_fields import parse_date_or_none
 from s3sftp.backends.s3.http.response_xml import parse_copy_result, parse_list_page
 from s3sftp.backends.s3.http.serializer import HttpRequest, OperationSerializer
 from s3sftp.backends.s3.http.signing import EMPTY, UNSIGNED, Signer
@@ -88,8 +88,7 @@ class _Site:
         return self.origin + self.path
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(NamedTuple):
     """The status and headers of a reply."""
 
     status: int
@@ -214,7 +213,7 @@ class FastClient:
     async def _exchange(self, site: _Site, form: HttpRequest) -> tuple[_Head, ReceivedBody]:
         request = await self._request(site, form)
         response = await self._http.ask(request, form.body, site.route)
-        said = {name.decode("ascii").lower(): header_text(value) for name, value in response.raw_headers}
+        said = {name.lower(): value for name, value in response.headers.items()}
         return _Head(response.status, said), ReceivedBody(response)
 
     async def _request(self, site: _Site, form: HttpRequest) -> SignedRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError
@@ -12,10 +13,13 @@ from botocore.utils import parse_timestamp
 
 _MOST: Final = (1 << 63) - 1
 _DIGITS: Final = 19
+_REMEMBERED_DATES: Final = 64
+"""HTTP dates that need not be parsed again: replies of one second, and of one object, repeat them."""
 _LONGEST_TAG: Final = 256
 """Maximum characters of an ETag. S3's have 34, plus a number of parts."""
 
 
+@lru_cache(maxsize=_REMEMBERED_DATES)
 def parse_http_date(text: str) -> datetime | None:
     """Parse an HTTP date. None if it is invalid, as `Expires` may contain anything."""
     try:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from botocore.exceptions import ParamValidationError
@@ -27,8 +26,7 @@ _IMPOSSIBLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that would end a header, or are invalid in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """A request without its address and signature."""
 
     method: str
@@ -48,10 +46,7 @@ class OperationSerializer:
         """`model` is botocore's OperationModel of a request whose body, if any, is bytes."""
         self.method: str = model.http["method"]
         self._query = parse_qsl(urlsplit(model.http["requestUri"]).query, keep_blank_values=True)
-        self._inputs = {
-            name: (shape.serialization.get("location", ""), shape.serialization.get("name", name), shape)
-            for name, shape in model.input_shape.members.items()
-        }
+        self._inputs = {name: _place_of(name, shape) for name, shape in model.input_shape.members.items()}
         members = model.output_shape.members if model.output_shape is not None else {}
         self.shape = model.output_shape
         self.has_text = any(
@@ -78,7 +73,7 @@ class OperationSerializer:
         for name, value in parameters.items():
             place, wire_name, shape = self._inputs.get(name, ("unknown", "", None))
             if place == "header":
-                headers[wire_name.lower()] = _written(name, value)
+                headers[wire_name] = _written(name, value)
             elif place == "headers":
                 headers.update({f"{wire_name}{each}".lower(): text for each, text in value.items()})
             elif place == "querystring":
@@ -101,22 +96,29 @@ class OperationSerializer:
         `headers` have lower-case names.
         """
         found: dict[str, Any] = {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers}}
-        found |= {name: {} for name in self._prefixes.values()}
-        for wire_name, text in headers.items():
-            known = self._headers.get(wire_name)
-            if known is not None:
-                name, read = known
-                if (value := read(text)) is not None:
-                    found[name] = value
-                continue
-            for prefix, name in self._prefixes.items():
-                if wire_name.startswith(prefix):
-                    found[name][wire_name[len(prefix) :]] = text
+        for wire_name in self._headers.keys() & headers.keys():
+            name, read = self._headers[wire_name]
+            if (value := read(headers[wire_name])) is not None:
+                found[name] = value
+        for prefix, name in self._prefixes.items():
+            found[name] = {
+                wire_name[len(prefix) :]: text
+                for wire_name, text in headers.items()
+                if wire_name.startswith(prefix)
+            }
         return found
+
+
+def _place_of(name: str, shape: Any) -> tuple[str, str, Any]:
+    """Where a parameter goes, under which name, and its shape."""
+    place, wire_name = shape.serialization.get("location", ""), shape.serialization.get("name", name)
+    return place, wire_name.lower() if place == "header" else wire_name, shape
 
 
 def _written(name: str, value: Any) -> str:
     match value:
+        case str():
+            return value
         case bool():
             return "true" if value else "false"
         case datetime():

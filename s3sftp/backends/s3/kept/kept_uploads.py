@@ -212,7 +212,9 @@ class S3KeptUploads:
         _log.info("upload.kept", key=upload.key, bytes=size, user=session.user)
         return size
 
-    async def adopt(self, upload: Upload, session: Session, offset: int | None) -> AdoptedBytes | None:
+    async def adopt(
+        self, upload: Upload, session: Session, offset: int | None, at_least: int = 0
+    ) -> AdoptedBytes | None:
         hold = upload.hold if isinstance(upload, S3Upload) else None
         if not isinstance(upload, S3Upload) or not isinstance(hold, UploadHold):
             return None
@@ -224,6 +226,8 @@ class S3KeptUploads:
         start = await self.stored.start_of(found.record)
         if start is None:
             return None
+        if start.size < at_least:
+            raise Changed(f"only {start.size} bytes of the unfinished upload are stored now: go on there")
         start = start.up_to(offset)
         tail = await self.stored.tail_of(found.record) if start.tail_bytes else b""
         record = with_parts(

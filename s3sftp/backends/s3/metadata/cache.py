@@ -24,7 +24,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from s3sftp.backends.contract import FileInfo, Session
 from s3sftp.backends.s3.metadata.created_names import CreatedKind, CreatedNames
@@ -41,8 +41,7 @@ Head = Mapping[str, Any]
 """A reply to HeadObject, or as much of one as a request of our own determines."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadPoint:
+class ReadPoint(NamedTuple):
     """The moment before the store is asked."""
 
     changes: int

@@ -68,7 +68,7 @@ class Lookup:
             if known:
                 return self._found(key, session, info, read_point)
         try:
-            return self.described(await self.head(key, session))
+            return (await self._looked_up(key, session))[1]
         except NotFound:
             return self._found(key, session, await self._below(place), read_point)
 
@@ -85,10 +85,14 @@ class Lookup:
 
         Raises NotFound: if there is no object.
         """
+        return (await self._looked_up(key, session, answers=answers))[0]
+
+    async def _looked_up(
+        self, key: str, session: Session, *, answers: bool = False
+    ) -> tuple[Answer, FileInfo]:
         read_point = self._cache.read_point()
         answer = await self._head(key)
-        self.record(key, session, answer, read_point, answers=answers, head=answer)
-        return answer
+        return answer, self.record(key, session, answer, read_point, answers=answers, head=answer)
 
     async def object(self, key: str) -> FileInfo | None:
         """Look up the object with exactly this key; None if there is none."""
@@ -160,7 +164,7 @@ class Lookup:
     async def _ask_time(self, place: Place, key: str, session: Session) -> FileInfo:
         """Look up a file that the session has just written and whose time only the store knows."""
         try:
-            return self.described(await self.head(key, session, answers=True))
+            return (await self._looked_up(key, session, answers=True))[1]
         except NotFound:
             return await self.info(place, session)
 

@@ -7,11 +7,11 @@ import stat
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo, Session
+from s3sftp.backends.s3.http.response_fields import parse_http_date
 from s3sftp.backends.s3.metadata.content_types import content_type
 from s3sftp.backends.s3.metadata.mtime_text import mtime_of, mtime_text
 from s3sftp.backends.s3.metadata.owner import owner_metadata
@@ -132,10 +132,8 @@ def directory_info_from_page(answer: Mapping[str, Any], prefix: str) -> FileInfo
 def server_time(answer: Mapping[str, Any]) -> float | None:
     """When the store replied, by its own clock, in seconds; None if the reply has no valid Date header."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    try:
-        return parsedate_to_datetime(date).timestamp() if date else None
-    except ValueError:
-        return None
+    moment = parse_http_date(date) if date else None
+    return None if moment is None else moment.timestamp()
 
 
 def earliest_server_time(answer: Mapping[str, Any]) -> float:

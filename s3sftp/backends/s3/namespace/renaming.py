@@ -226,7 +226,8 @@ class Renamer:
 def _moved(info: FileInfo, head: Head, completed: CompletedWrite) -> tuple[FileInfo, Head]:
     """Describe the copy of an object whose metadata is known."""
     mtime = mtime_of(head["Metadata"])
-    moved = replace(info, mtime=completed.written_at if mtime is None else mtime, version=completed.version)
+    mtime = completed.written_at if mtime is None else mtime
+    moved = FileInfo.file(info.size, mtime, completed.version, info.mode)
     return moved, {**head, "ETag": completed.version}
 
 

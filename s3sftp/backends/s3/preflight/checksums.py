@@ -103,7 +103,7 @@ def _lacking(what: str, feature: Feature, text: str, advice: str = "") -> Findin
 async def _added(client: S3Client, key: str, *kept: CopySource) -> None:
     write_id = str(uuid.uuid4())
     fields = new_object(client.options, write_id, None)
-    upload = MultipartUpload(client, UploadJournal("", ""), key, fields, copies=True)
+    upload = MultipartUpload(client, UploadJournal("", ""), key, lambda: fields, copies=True)
     try:
         for source in kept:
             refused = await upload.copy(upload.reserve_number(), source)

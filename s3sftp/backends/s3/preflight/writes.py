@@ -113,7 +113,9 @@ async def probe_multipart(client: S3Client, key: str) -> Finding:
 
 async def _upload_part(client: S3Client, key: str) -> None:
     write_id = str(uuid.uuid4())
-    upload = MultipartUpload(client, UploadJournal("", ""), key, new_object(client.options, write_id, None))
+    upload = MultipartUpload(
+        client, UploadJournal("", ""), key, lambda: new_object(client.options, write_id, None)
+    )
     try:
         await upload.upload(upload.reserve_number(), CONTENT)
         await upload.complete(written_by(write_id))

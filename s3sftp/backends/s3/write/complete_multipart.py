@@ -69,7 +69,7 @@ async def complete_parts(
 
     proof = await _proof(client, begun, parts, size) if with_checksums else {}
     try:
-        return replace(await send(proof), checksum=checksum_in(proof))
+        return (await send(proof))._replace(checksum=checksum_in(proof))
     except StorageError as error:
         _check_part_sizes(client, error, parts)
         refused = error

@@ -12,8 +12,7 @@ docs/decisions/0031.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from s3sftp.backends.s3.client import Answer, S3Client
 from s3sftp.backends.s3.errors import has_code, has_status, is_unproven, may_lack_feature, outcome_is_unknown
@@ -27,8 +26,7 @@ _log = get_logger("s3sftp.s3")
 _CONDITIONS: Final[tuple[str, ...]] = ("IfNoneMatch", "IfMatch")
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedWrite:
+class CompletedWrite(NamedTuple):
     """The object that is now stored under the key."""
 
     version: str | None

@@ -207,9 +207,8 @@ class ObjectCopier:
         head = await self._head(source, info)
         version = version_of(head)
         write_id = write_id_of(head) or str(uuid.uuid4())
-        upload = MultipartUpload(
-            self._client, self._journal, target, await self._same_fields(source, head, write_id), copies=True
-        )
+        fields = await self._same_fields(source, head, write_id)
+        upload = MultipartUpload(self._client, self._journal, target, lambda: fields, copies=True)
         wanted = min(self._client.options.copy_part_bytes, SWIFT_PART_BYTES)
         piece = copy_piece_bytes(info.size, wanted)
         ranges = copy_ranges(0, info.size, piece, self._client.options.min_part_bytes)

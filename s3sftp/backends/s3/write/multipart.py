@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from s3sftp.backends.contract import Buffer
@@ -49,8 +48,15 @@ class MultipartUpload:
     """
 
     def __init__(
-        self, client: S3Client, journal: UploadJournal, key: str, fields: Fields, *, copies: bool = False
+        self,
+        client: S3Client,
+        journal: UploadJournal,
+        key: str,
+        fields: Callable[[], Fields],
+        *,
+        copies: bool = False,
     ) -> None:
+        """`fields`: those of the request that creates the object, asked for when it is sent."""
         self._client = client
         self._journal = journal
         self._key = key
@@ -167,7 +173,7 @@ class MultipartUpload:
         self._closed = self.completed = True
         self._clearing = begun.mark_completed()
         # S3 dates the object by its creation, not its completion
-        return replace(completed, written_at=begun.created_at or completed.written_at)
+        return completed._replace(written_at=begun.created_at or completed.written_at)
 
     async def journal_cleared(self) -> None:
         """Wait until the journal has removed the completed upload."""
@@ -294,7 +300,7 @@ class MultipartUpload:
         If that succeeds, it replaces this one.
         """
         other = self._begin(ChecksumScope.NOTHING)
-        self._replacing = self._client.run_in_background(other.create(self._fields))
+        self._replacing = self._client.run_in_background(other.create(self._fields()))
         try:
             await asyncio.shield(self._replacing)
             self._parts[number] = await copy_part(self._client, other, number, source)
@@ -325,7 +331,7 @@ class MultipartUpload:
         for scope in self._scopes():
             begun = self._begin(scope)
             try:
-                await begun.create(self._fields | creation_fields(self._algorithm, scope))
+                await begun.create(self._fields() | creation_fields(self._algorithm, scope))
             except StorageError as error:
                 refused = refused or error
                 if is_refusal(error):

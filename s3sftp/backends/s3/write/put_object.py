@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.s3.checksums.digest import checksum_in
@@ -46,4 +45,4 @@ async def put_object(
             **conditions,
         ),
     )
-    return replace(completed, checksum=checksum_in(proof.fields))
+    return completed._replace(checksum=checksum_in(proof.fields))

@@ -87,7 +87,7 @@ class S3Upload(Upload):
             client,
             journal,
             key,
-            self.fields(),
+            self.fields,
             copies=intent.base is not None,
         )
         self.parallelism = PartParallelism(client.options.parallel_parts)
@@ -247,17 +247,19 @@ class UploadOperations:
             await self._conditions.prepare_write(upload.key, conditions, in_parts=in_parts)
             if in_parts:
                 completed = await upload.multipart.complete(_visible(upload, finish.size), **conditions)
+                fields = upload.fields()
             else:
                 upload.mtime = self._time_of(upload, finish)
                 upload.mode = upload.mode if finish.mode is None else finish.mode
+                fields = upload.fields()
                 completed = await put_object(
-                    self._client, upload.key, tail, upload.write_id, upload.fields(), conditions
+                    self._client, upload.key, tail, upload.write_id, fields, conditions
                 )
             mtime = completed.written_at if upload.mtime is None else upload.mtime
             upload.checksum, upload.version_id = completed.checksum, completed.version_id
             upload.stored = info = FileInfo.file(finish.size, mtime, completed.version, upload.mode)
             # without a time in its metadata, it has that of the upload, which only the store knows
-            change.left(info, written_head(upload.fields(), info), time_unknown=upload.mtime is None)
+            change.left(info, written_head(fields, info), time_unknown=upload.mtime is None)
         await upload.multipart.journal_cleared()
         if upload.hold is not None:
             await asyncio.shield(self._client.run_in_background(upload.hold.completed()))
