@@ -13,12 +13,15 @@ from testbed.s3_store import Store
 
 TRANSFERS = 16
 # A failure must be seen, not mended. It would ask servers for hashes by exec, which not every peer allows.
-_CLIENT = ("--retries", "1", "--low-level-retries", "1", "--transfers", str(TRANSFERS))
+_CLIENT = ("--retries", "1", "--low-level-retries", "1")
 
 
-def copy(serving: Serving, source: str, target: str, scratch: Path, timeout: float) -> Took:
+def copy(
+    serving: Serving, source: str, target: str, scratch: Path, timeout: float, transfers: int = TRANSFERS
+) -> Took:
     """`rclone copy`; the server is the remote `server:`."""
-    return _run(("copy", source, target, *_CLIENT), remote(serving), scratch, timeout)
+    words = ("copy", source, target, *_CLIENT, "--transfers", str(transfers))
+    return _run(words, remote(serving), scratch, timeout)
 
 
 def check(serving: Serving, source: str, target: str, scratch: Path, timeout: float) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import asyncssh
 
@@ -105,6 +106,17 @@ async def download(client: RawSftpClient, path: str, size: int, block: int = BLO
         for at in range(0, size, block):
             group.create_task(read(at))
     await client.close(handle)
+
+
+@contextmanager
+def given_up_after(server: Serving, seconds: float) -> Iterator[None]:
+    """Kill the server when the block lasts longer, so that whatever waits for it fails."""
+    watchdog = threading.Timer(seconds, server.process.kill)
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
 
 
 async def side_by_side(work: Iterable[Coroutine[None, None, None]]) -> None:

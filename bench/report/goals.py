@@ -109,7 +109,7 @@ def _cheap() -> Iterator[Goal]:
 
 
 def _small_files() -> Iterator[Goal | Ceiling]:
-    for work in ("small-get", "small-put"):
+    for work in ("small-get", "small-put", "small-get-64", "small-put-64"):
         ours, theirs = (work, "plain", "s3sftp"), (work, "plain", "rclone")
         yield _ratio(f"{work}, CPU of the server: s3sftp by rclone", CPU_PER_FILE, ours, theirs, 1.0, False)
         yield _ratio(f"{work}: s3sftp by rclone", FILES_RATE, ours, theirs, 1.5, True)

@@ -12,6 +12,7 @@ from bench.work.workload import (
     CIPHERS,
     EVERY_SETTING,
     EVERYWHERE,
+    LOOKS,
     STRONGEST,
     Outcome,
     Task,
@@ -26,6 +27,8 @@ def works(sizes: Sizes) -> dict[str, Workload]:
     every: tuple[Workload, ...] = (
         Upload("small-put", "small", (*STRONGEST, "s3sftp-resume"), EVERY_SETTING),
         Download("small-get", "small", STRONGEST, EVERY_SETTING),
+        Upload("small-put-64", "small", LOOKS, transfers=64),
+        Download("small-get-64", "small", LOOKS, transfers=64),
         Get("get", "stream", settings=EVERY_SETTING),
         Put("put", "stream", (*EVERYWHERE, "s3sftp-resume"), EVERY_SETTING),
         Get("get-gcm", "stream", CIPHERS, ("plain",), GCM),

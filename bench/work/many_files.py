@@ -18,18 +18,20 @@ class Upload:
     set: str
     peers: Sequence[str] = FILES
     settings: Sequence[str] = DISTANCES
+    transfers: int = rclone.TRANSFERS
     seed = ""
     changes = True
     names = 0
 
     def about(self, material: BenchFiles) -> str:
-        return f"put of {shown_set(material, self.set)} by `rclone copy --transfers {rclone.TRANSFERS}`"
+        return f"put of {shown_set(material, self.set)} by `rclone copy --transfers {self.transfers}`"
 
     def run(self, task: Task) -> Outcome:
         target = f"server:{task.serving.remote(self.set)}"
         source = str(task.material.path(self.set))
         files = task.material.files(self.set)
-        took = rclone.copy(task.serving, source, target, task.scratch, limit(task.material, self.set))
+        seconds = limit(task.material, self.set)
+        took = rclone.copy(task.serving, source, target, task.scratch, seconds, self.transfers)
         task.await_stored({f"{self.set}/{name}": size for name, size in files.items()})
         return Outcome(took.seconds, sum(files.values()), len(files), took.cpu_seconds)
 
@@ -45,6 +47,7 @@ class Download:
     set: str
     peers: Sequence[str] = FILES
     settings: Sequence[str] = DISTANCES
+    transfers: int = rclone.TRANSFERS
     changes = False
     names = 0
 
@@ -53,13 +56,14 @@ class Download:
         return self.set
 
     def about(self, material: BenchFiles) -> str:
-        return f"get of {shown_set(material, self.set)} by `rclone copy --transfers {rclone.TRANSFERS}`"
+        return f"get of {shown_set(material, self.set)} by `rclone copy --transfers {self.transfers}`"
 
     def run(self, task: Task) -> Outcome:
         source = f"server:{task.serving.remote(self.set)}"
         files = task.material.files(self.set)
         target = str(task.scratch / "got")
-        took = rclone.copy(task.serving, source, target, task.scratch, limit(task.material, self.set))
+        seconds = limit(task.material, self.set)
+        took = rclone.copy(task.serving, source, target, task.scratch, seconds, self.transfers)
         return Outcome(took.seconds, sum(files.values()), len(files), took.cpu_seconds)
 
     def check(self, task: Task) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from bench.clients.sessions import download, sessions, side_by_side, upload
+from bench.clients.sessions import download, given_up_after, sessions, side_by_side, upload
 from bench.failures import Failed
 from bench.meter import Meter, proportional_bytes, rested_bytes
 from bench.sizes import MIB, Sizes
@@ -15,6 +15,8 @@ from bench.work.workload import MANY, Outcome, Task, shown_bytes
 
 _BUSY_BYTES = 8 * MIB
 """Of the file that each busy session moves."""
+_SLOWEST = 2e6
+"""Bytes a second that everything must reach together, or it is given up."""
 
 
 class _Memory:
@@ -54,7 +56,8 @@ class IdleConnections(_Memory):
         return f"{self._count} connections, each with an SFTP session that does nothing"
 
     def run(self, task: Task) -> Outcome:
-        return asyncio.run(self._run(task))
+        with given_up_after(task.serving, 60 + self._count):
+            return asyncio.run(self._run(task))
 
     async def _run(self, task: Task) -> Outcome:
         pid = task.serving.process.pid
@@ -83,7 +86,7 @@ class Busy(_Memory):
         )
 
     def run(self, task: Task) -> Outcome:
-        return asyncio.run(_side_by_side(task, self._count, _BUSY_BYTES, back=True))
+        return _side_by_side(task, self._count, _BUSY_BYTES, back=True)
 
 
 class Uploads(_Memory):
@@ -98,10 +101,20 @@ class Uploads(_Memory):
         return f"{self._count} uploads at once, each of {shown_bytes(self._size)} in WRITEs of 32 KiB"
 
     def run(self, task: Task) -> Outcome:
-        return asyncio.run(_side_by_side(task, self._count, self._size, back=False))
+        return _side_by_side(task, self._count, self._size, back=False)
 
 
-async def _side_by_side(task: Task, count: int, size: int, *, back: bool) -> Outcome:
+def _side_by_side(task: Task, count: int, size: int, *, back: bool) -> Outcome:
+    moved = count * size * (1 + back)
+    with given_up_after(task.serving, 60 + moved / _SLOWEST):
+        seconds, peak = asyncio.run(_moved(task, count, size, back=back))
+    task.await_stored({f"file-{number}": size for number in range(count)})
+    return _outcome(seconds, peak, moved, count)
+
+
+async def _moved(task: Task, count: int, size: int, *, back: bool) -> tuple[float, int]:
+    """How long it took, and the most memory that was seen."""
+
     async def move(number: int) -> None:
         path = task.serving.remote(f"file-{number}")
         await upload(clients[number], path, size)
@@ -118,8 +131,7 @@ async def _side_by_side(task: Task, count: int, size: int, *, back: bool) -> Out
             _, peak = await asyncio.to_thread(meter.stop)
         finally:
             meter.cancel()
-    task.await_stored({f"file-{number}": size for number in range(count)})
-    return _outcome(seconds, peak, moved=count * size * (1 + back), files=count)
+    return seconds, peak
 
 
 def _outcome(seconds: float, pss: int, moved: int = 0, files: int = 0, **values: float) -> Outcome:

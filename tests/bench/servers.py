@@ -13,11 +13,12 @@ from testbed.processes import Process, free_port
 from testbed.s3_store import Store
 
 
-def nowhere(peer: PeerServer, directory: Path) -> Serving:
-    """A server at whose port nobody listens; its process has ended."""
+def nowhere(peer: PeerServer, directory: Path, program: str = "") -> Serving:
+    """A server at whose port nobody listens; its process is a program in Python, by default one that ends."""
     store = Store("none", "http://127.0.0.1:9", "key", "secret")
     identity = Identity.make(directory / "keys")
     site = Site(directory, free_port(), identity, store, "bucket", directory / "folder", 9)
-    process = Process([sys.executable, "-c", ""], directory / "log")
-    process.wait()
+    process = Process([sys.executable, "-c", program], directory / "log")
+    if not program:
+        process.wait()
     return Serving(peer, site, process)

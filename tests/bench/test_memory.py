@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import meter
-from bench.clients.sessions import sessions, side_by_side
+from bench.clients.sessions import given_up_after, sessions, side_by_side
 from bench.failures import Failed
 from bench.meter import Meter, own_proportional_bytes, proportional_bytes, rested_bytes, tree
 from bench.peers import PEERS
@@ -22,8 +23,8 @@ SHARED = 64 * MIB
 PARENT_AND_CHILD = f"""
 import os
 data = os.urandom({SHARED})
-child = os.fork()
-print(1, flush=True)
+os.fork()
+os.write(1, b"1\\n")  # whole, which `print` is not
 input()
 """
 
@@ -72,6 +73,12 @@ async def test_a_server_that_does_not_take_all_sessions_has_failed(tmp_path: Pat
     with pytest.raises(Failed, match="does not take 3 sessions"):
         async with sessions(nowhere(PEERS["s3sftp"], tmp_path), 3):
             pass
+
+
+def test_a_server_that_takes_too_long_is_killed(tmp_path: Path) -> None:
+    server = nowhere(PEERS["s3sftp"], tmp_path, "import time; time.sleep(1000)")
+    with given_up_after(server, seconds=0):
+        assert server.process.wait() == -signal.SIGKILL
 
 
 async def test_what_fails_beside_others_is_told() -> None:

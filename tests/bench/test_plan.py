@@ -70,7 +70,15 @@ def test_small_files_meet_the_peers_with_their_strongest_settings(tmp_path: Path
 
 
 def test_the_works_with_small_files_are_the_first() -> None:
-    assert list(WORKS)[:2] == ["small-put", "small-get"]
+    small = [name for name in WORKS if name.startswith("small")]
+    assert list(WORKS)[: len(small)] == small
+
+
+def test_a_work_says_how_many_files_move_at_once_if_that_is_in_its_name(tmp_path: Path) -> None:
+    material = BenchFiles(tmp_path, QUICK)
+    assert "--transfers 16`" in WORKS["small-put"].about(material)
+    for name in ("small-put-64", "small-get-64"):
+        assert "--transfers 64`" in WORKS[name].about(material)
 
 
 def test_every_work_names_peers_that_exist_and_says_what_it_is(tmp_path: Path) -> None:
