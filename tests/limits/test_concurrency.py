@@ -20,8 +20,6 @@ pytestmark = pytest.mark.alone
 LATENCY = 0.2
 """Seconds. A file takes six of them, in which the processor has to serve eight files and S3 may serve 16."""
 TRANSFERS = 16
-ROUNDS = 10
-"""Files of each transfer: what rclone takes to start is little beside them."""
 LONG_LATENCY = 0.5
 """Seconds, so long that what the machine has to compute is little beside them, also where it is busy."""
 
@@ -70,7 +68,7 @@ async def test_rclone_uploads_small_files_eight_times_faster_than_one_by_one(
     for attempt in range(3):
         home = tmp_path / f"{attempt}"
         one, many = [
-            await rate(here, clients, home, transfers, ROUNDS * transfers) for transfers in (1, TRANSFERS)
+            await rate(here, clients, home, *each) for each in ((1, 10), (TRANSFERS, 20 * TRANSFERS))
         ]
         if many > 8 * one:
             return
