@@ -199,7 +199,7 @@ class UploadPipeline:
         Raises Changed: if another session of the user is sending that; and as `decide`.
         """
         if not self.assembly.touched:
-            if self._kept is not None and self._kept.stands_in:
+            if self._kept is not None and self._kept.stands_in and not self.assembly.base_known:
                 self.assembly.learn_base(0)  # OPEN has asked, and the commit replaces nothing that came since
             await self.find_base()
             if self.old.info is None and self.before_going_on is not None:
