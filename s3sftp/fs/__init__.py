@@ -6,8 +6,9 @@ from s3sftp.fs.filesystem import FileSystem
 from s3sftp.fs.hashing import ALGORITHMS, HashRequest
 from s3sftp.fs.listing import OpenDirectory
 from s3sftp.fs.mounts import Mount, Mounts, tree_problems
-from s3sftp.fs.open_files import OpenReader, OpenWriter
+from s3sftp.fs.open_reader import OpenReader
 from s3sftp.fs.open_storage import OpenStorage
+from s3sftp.fs.open_writer import OpenWriter
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.quota import NO_QUOTA, Quota, QuotaCounters, SharedQuotaCounts

@@ -14,7 +14,7 @@ from s3sftp.errors import AlreadyExists, NotFound
 from s3sftp.fs.access_rules import AppliedRules, OnConflict
 from s3sftp.fs.free_names import free_number, numbered
 from s3sftp.fs.mounts import Mounts
-from s3sftp.fs.open_files import OpenWriter
+from s3sftp.fs.open_writer import OpenWriter
 from s3sftp.fs.own_files import OwnFile, OwnFiles
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.rights import Right

@@ -13,7 +13,7 @@ from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.errors import AlreadyExists, Busy, PermissionDenied
 from s3sftp.fs.access import Access
 from s3sftp.fs.moves import Move
-from s3sftp.fs.open_files import OpenWriter
+from s3sftp.fs.open_writer import OpenWriter
 from s3sftp.fs.own_files import OwnFile
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.rights import Right

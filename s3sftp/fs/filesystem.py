@@ -26,8 +26,9 @@ from s3sftp.fs.attributes import AttributeChanges, NewAttributes
 from s3sftp.fs.hashing import HashRequest, SessionHasher
 from s3sftp.fs.listing import OpenDirectory
 from s3sftp.fs.mounts import Mounts
-from s3sftp.fs.open_files import OpenReader, OpenWriter
+from s3sftp.fs.open_reader import OpenReader
 from s3sftp.fs.open_storage import OpenStorage
+from s3sftp.fs.open_writer import OpenWriter
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.quota import QuotaBackend
 from s3sftp.fs.read.reader import OPEN_BYTES, Reader

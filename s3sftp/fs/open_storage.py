@@ -18,7 +18,7 @@ from s3sftp.events import EventHub
 from s3sftp.events.announcements import SILENT, Announcer
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.hashing import FileHasher
-from s3sftp.fs.open_files import OpenWriter
+from s3sftp.fs.open_writer import OpenWriter
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.quota import PlacedQuota, QuotaBackend, QuotaCounters, QuotaLedger
 from s3sftp.fs.transfer_book import TransferBook

@@ -8,7 +8,7 @@ from contextlib import suppress
 from s3sftp.backends import FileInfo, Place
 from s3sftp.errors import AlreadyExists, NotADirectory, NotFound, StorageError
 from s3sftp.events.announcements import NO_CHANGE, AnnouncedChange
-from s3sftp.fs.open_files import OpenWriter
+from s3sftp.fs.open_writer import OpenWriter
 from s3sftp.fs.own_files import OwnFile
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.rights import Right

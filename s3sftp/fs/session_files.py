@@ -13,8 +13,8 @@ from s3sftp.errors import IsADirectory, NotADirectory, NotFound
 from s3sftp.fs.access import Access
 from s3sftp.fs.announced_changes import AnnouncedChanges
 from s3sftp.fs.mounts import Mounts
-from s3sftp.fs.open_files import OpenWriter
 from s3sftp.fs.open_storage import OpenStorage
+from s3sftp.fs.open_writer import OpenWriter
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.write.kept_place import SessionKept
 

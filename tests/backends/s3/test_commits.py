@@ -15,7 +15,7 @@ from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import Changed
 from s3sftp.events import EventHub
 from s3sftp.fs import FileSystem, VirtualPath, WriteMode
-from s3sftp.fs.open_files import OpenWriter
+from s3sftp.fs.open_writer import OpenWriter
 from tests.backends.s3.conftest import PART, Opener
 from tests.backends.s3.test_janitor import journal_files
 from tests.backends.s3.upload_driver import data_of

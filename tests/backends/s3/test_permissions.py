@@ -13,7 +13,7 @@ from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.metadata.objects import mode_of, mode_text
 from s3sftp.errors import NotFound
 from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, OpenStorage, VirtualPath, WriteMode
-from s3sftp.fs.open_files import OpenWriter
+from s3sftp.fs.open_writer import OpenWriter
 from testbed.s3_store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
 from tests.backends.s3.upload_driver import begin, data_of, put

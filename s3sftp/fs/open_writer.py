@@ -1,4 +1,4 @@
-"""The files that clients have open: the state behind the handles of one session.
+"""A file that a client has open for writing: the state behind a handle.
 
 An upload is a row in `OpenUploads`: STAT of its path, also from the same user's other sessions in this
 process, shows its size so far. Other users and processes do not see it.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from contextlib import asynccontextmanager
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.backends.router import backend_at, copies_inside
@@ -27,15 +26,15 @@ from s3sftp.events import Committed, Publish, Publisher
 from s3sftp.events.announcements import NO_CHANGE, SILENT, Announcer, etag_of
 from s3sftp.events.cloud_event import EventKind
 from s3sftp.events.outbox.entries import Check
+from s3sftp.fs.open_reader import OpenReader
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.fs.read.reader import AwaitedRange, Reader
 from s3sftp.fs.rights import Right
 from s3sftp.fs.transfer_book import TransferBook
 from s3sftp.fs.transfer_record import FailureReason, TransferRecord
 from s3sftp.fs.upload_rules import UploadRules
 from s3sftp.fs.write.open_uploads import OpenUpload, OpenUploads
+from s3sftp.fs.write.placed_commit import PlacedCommit
 from s3sftp.fs.write.writer import Writer
-from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.telemetry import Costs, charging, get_logger, in_transfer
 from s3sftp.telemetry.metric_catalogue import RECEIVED_BYTES, SENT_BYTES
 from s3sftp.telemetry.metrics import Metrics
@@ -57,87 +56,6 @@ _KEEPS = frozenset(
 """Ends of a session, after which the parts of an upload may be kept. A CLOSE that failed is none."""
 FindFree = Callable[[VirtualPath], Awaitable[tuple[Place, VirtualPath]]]
 """Finds a place and path at which nothing is stored, beside a path that is taken."""
-
-
-class OpenReader:
-    """A file open for reading: a `Reader` with its `TransferRecord` and metrics."""
-
-    def __init__(
-        self,
-        place: Place,
-        path: VirtualPath,
-        reader: Reader,
-        session: Session,
-        backend: CompleteBackend,
-        metrics: Metrics,
-        book: TransferBook,
-        announcer: Announcer = SILENT,
-    ) -> None:
-        self.place = place
-        self.path = path
-        self.info = reader.info
-        self._reader = reader
-        located = lambda: backend_at(backend, place).object_at(place)  # noqa: E731
-        self._transfer = TransferRecord(
-            "download",
-            path,
-            session,
-            reader.costs,
-            metrics,
-            located,
-            book,
-            size=reader.info.size,
-            announcer=announcer,
-        )
-        self._metrics = metrics
-        self._failure: Exception | None = None
-        # the methods of `Reader`; its requests and bytes are counted elsewhere
-        self.expect = reader.expect
-        self.forget = reader.forget
-        self.listen = reader.listen
-
-    def try_read(self, offset: int, length: int) -> list[memoryview] | None:
-        """See `Reader.try_read`. Counts the bytes as sent."""
-        try:
-            return self._sent(self._reader.try_read(offset, length))
-        except Exception as error:
-            self._failure = error
-            raise
-
-    def collect(self, awaited: AwaitedRange) -> list[memoryview] | None:
-        """See `Reader.collect`. Counts the bytes as sent."""
-        try:
-            return self._sent(self._reader.collect(awaited))
-        except Exception as error:
-            self._failure = error
-            raise
-
-    async def read(self, offset: int, length: int) -> list[memoryview]:
-        """See `Reader.read`. For bytes that are not sent to the client."""
-        try:
-            views = await self._reader.read(offset, length)
-        except Exception as error:
-            self._failure = error
-            raise
-        self._transfer.bytes += sum(map(len, views))
-        return views
-
-    async def close(self) -> None:
-        await self._reader.close()
-        outcome = "read" if self._failure is None else "failed"
-        self._transfer.end(outcome, size=self.info.size, error=self._failure)
-
-    async def abort(self, why: FailureReason = FailureReason.CANCELLED) -> None:
-        await self._reader.close()
-        self._transfer.end("aborted", size=self.info.size, why=why)
-
-    def _sent(self, views: list[memoryview] | None) -> list[memoryview] | None:
-        if views:
-            count = sum(map(len, views))
-            self._transfer.bytes += count
-            self._transfer.requests += 1
-            self._metrics.add(_SENT, count)
-        return views
 
 
 class OpenWriter(OpenUpload):
@@ -180,8 +98,7 @@ class OpenWriter(OpenUpload):
         self._rows = rows
         self._commits = commits
         self._backend = backend
-        self._moved: FileInfo | None = None
-        """The stored file at its final place, if it had to be committed under its old name and moved."""
+        self._placed = PlacedCommit(writer, backend, session)
         self._committed: Committed | None = None
         self._lock = asyncio.Lock()
         self._size_at_close: int | None = None
@@ -415,7 +332,7 @@ class OpenWriter(OpenUpload):
                 await self._writer.abort()
             raise
         finally:
-            stored = self._writer.stored if self.place == self._writer.place else self._moved
+            stored = self._writer.stored if self.place == self._writer.place else self._placed.moved
             if stored is not None:
                 self._rows.stored_changed(self.place, by=self)
                 if self._stored is not None:
@@ -453,7 +370,7 @@ class OpenWriter(OpenUpload):
             await self._writer.abort()
             return
         try:
-            await self._store()
+            await self._placed.commit(self.place, self.path)
         except Changed:
             if not is_only_open or not self._rows.may_be_overtaken(self):
                 raise
@@ -461,67 +378,6 @@ class OpenWriter(OpenUpload):
         else:
             if not is_only_open and self._writer.stored is None:
                 self._rows.attributes_changed(self.place)
-
-    async def _store(self) -> None:
-        """Commit the file at its current place.
-
-        Chunks that were sent before a rename are bound to the old name. Then the file is committed there and
-        moved at once, unless another file has taken the old name.
-        """
-        writer, old = self._writer, self._writer.place
-        try:
-            in_place = self.place == old or await writer.move(self.place)
-            if not in_place:
-                await self._refuse_detour(old)
-        except BaseException:
-            await writer.abort()
-            raise
-        try:
-            await writer.commit()
-        finally:
-            if not in_place and writer.stored is not None:
-                await run_to_completion(self._move_from(old))
-
-    async def _refuse_detour(self, old: Place) -> None:
-        """Check, before the file is committed under its old name, that it can be moved from there.
-
-        Raises AlreadyExists: if a file has the old name, or if the new name cannot be replaced.
-        """
-        if await self._found(old) is not None:
-            raise AlreadyExists("another file has taken the name under which the upload was begun")
-        there = await self._found(self.place)
-        if there is not None and (there.is_dir or self._writer.mode.exclusive):
-            raise AlreadyExists
-
-    async def _found(self, place: Place) -> FileInfo | None:
-        try:
-            return await self._backend.file_info(place, self.session)
-        except NotFound:
-            return None
-
-    async def _move_from(self, old: Place) -> None:
-        """Move the committed file from its old name. Runs to completion even if the call is cancelled. If the
-        move fails, removes the file from the old name."""
-        stored = self._writer.stored
-        try:
-            overwrite = not self._writer.mode.exclusive
-            await self._backend.rename(old, self.place, self.session, overwrite=overwrite)
-        except BaseException as error:
-            _log.warning(
-                "upload.move_failed", path=str(self.path), place=old.key, storage=old.storage or None
-            )
-            if isinstance(error, StorageError):
-                with suppress(StorageError):
-                    await self._undo_rename(old)
-            raise
-        self._moved = None if stored is None else replace(stored, version=None)  # a copy has its own
-        with suppress(StorageError):
-            self._moved = await self._backend.file_info(self.place, self.session)
-
-    async def _undo_rename(self, old: Place) -> None:
-        there, stored = await self._found(old), self._writer.stored
-        if there is not None and stored is not None and there.version == stored.version:
-            await self._backend.delete(old, self.session)
 
     def _event(self, stored: FileInfo) -> Committed:
         return Committed(
