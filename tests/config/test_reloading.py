@@ -14,7 +14,7 @@ from s3sftp.app import config_reload
 from s3sftp.app.config_reload import ConfigReloader
 from s3sftp.app.options import load_configuration
 from s3sftp.auth import Accounts
-from s3sftp.config import SourceFiles, from_toml
+from s3sftp.config import Snapshot, SourceFiles, from_toml
 from tests.support.logs import capture_events
 
 pytestmark = pytest.mark.slow
@@ -73,15 +73,20 @@ def named(events: list[Any], name: str) -> list[Mapping[str, Any]]:
 async def test_a_file_that_is_being_written_is_read_when_it_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config_reload, "_QUIET_SECONDS", 2.0)  # twenty pauses of who writes
+    monkeypatch.setattr(config_reload, "_QUIET_SECONDS", 0.0)
     reader = Reader(tmp_path)
+    look, names = reader.reloading._snapshot, [f"user{number}" for number in range(12)]
+    left = list(names)
+
+    async def look_while_somebody_writes() -> Snapshot:
+        if left:
+            with reader.users.open("a") as file:
+                file.write(table(left.pop(0)))
+        return await look()
+
+    monkeypatch.setattr(reader.reloading, "_snapshot", look_while_somebody_writes)
+    reader.users.write_text("")  # nobody would be left
     reader.reloading.start()
-    names = [f"user{number}" for number in range(12)]
-    with reader.users.open("w") as file:  # empty at first: nobody would be left
-        for name in names:
-            file.write(table(name))
-            file.flush()
-            await asyncio.sleep(0.1)
     await reader.until(lambda: bool(reader.applied))
     assert reader.applied == [set(names)]
     assert reader.told == [(True, len(names))]
