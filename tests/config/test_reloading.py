@@ -14,7 +14,7 @@ from s3sftp.app import config_reload
 from s3sftp.app.config_reload import ConfigReloader
 from s3sftp.app.options import load_configuration
 from s3sftp.auth import Accounts
-from s3sftp.config import Snapshot, SourceFiles, from_toml
+from s3sftp.config import SourceFiles, from_toml
 from tests.support.logs import capture_events
 
 pytestmark = pytest.mark.slow
@@ -73,18 +73,18 @@ def named(events: list[Any], name: str) -> list[Mapping[str, Any]]:
 async def test_a_file_that_is_being_written_is_read_when_it_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config_reload, "_QUIET_SECONDS", 0.0)
     reader = Reader(tmp_path)
-    look, names = reader.reloading._snapshot, [f"user{number}" for number in range(12)]
+    pause, names = asyncio.sleep, [f"user{number}" for number in range(12)]
     left = list(names)
 
-    async def look_while_somebody_writes() -> Snapshot:
-        if left:
+    async def while_somebody_writes(seconds: float) -> None:
+        if seconds == config_reload._QUIET_SECONDS and left:
             with reader.users.open("a") as file:
                 file.write(table(left.pop(0)))
-        return await look()
+            seconds = 0
+        await pause(seconds)
 
-    monkeypatch.setattr(reader.reloading, "_snapshot", look_while_somebody_writes)
+    monkeypatch.setattr(asyncio, "sleep", while_somebody_writes)
     reader.users.write_text("")  # nobody would be left
     reader.reloading.start()
     await reader.until(lambda: bool(reader.applied))
