@@ -14,7 +14,7 @@ TWICE = $(BIN)/python -m tests.twice
 TESTS = $(TWICE) -n 3 --dist loadfile -m "not alone and not long" && $(TWICE) -m "alone and not long"
 
 # The tests of the engine, mostly with the server in the process of its tests and its storage in memory. Those that tell
-# in a minute and a half whether a change holds start no store, wait for no clock and try no thousands of cases, for
+# in less than two minutes whether a change holds start no store, wait for no clock and try no thousands of cases, for
 # which pyproject.toml has the markers
 ENGINE_TESTS = tests/auth tests/backends/test_memory.py tests/config tests/docs/test_layers.py tests/events tests/fs \
 	tests/model/test_fsx.py tests/sftp tests/ssh tests/backends/test_errno_map.py
@@ -47,7 +47,7 @@ test: $(READY) ## the tests
 test-long: $(READY) ## the tests that take minutes: scanners, installations, a soak. Before a release
 	$(PYTEST) -m long
 
-test-fast: $(READY) ## the quick tests of the engine, in a minute and a half on two cores
+test-fast: $(READY) ## the quick tests of the engine, in two minutes on two cores
 	$(PYTEST) -n 3 --dist loadfile -m "not alone and not store and not slow" $(ENGINE_TESTS)
 
 test-engine: $(READY) ## all tests of the engine, in seven minutes on two cores

@@ -83,18 +83,19 @@ def _ticks(pid: int) -> int:
 
 
 def _peak(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        for line in (_PROC / str(pid) / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
+    return _bytes_in(pid, "status", "VmHWM:")
 
 
 def own_proportional_bytes(pid: int) -> int:
     """PSS of one process now; 0 when it is gone."""
+    return _bytes_in(pid, "smaps_rollup", "Pss:")
+
+
+def _bytes_in(pid: int, file: str, field: str) -> int:
+    """What a process's file in /proc says in KiB, in bytes; 0 when the process is gone."""
     with contextlib.suppress(OSError):
-        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+        for line in (_PROC / str(pid) / file).read_text().splitlines():
+            if line.startswith(field):
                 return int(line.split()[1]) * 1024
     return 0
 
