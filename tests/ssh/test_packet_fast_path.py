@@ -209,6 +209,24 @@ async def test_answers_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPatc
     assert len(writes) < len(DATA) / 32768
 
 
+async def test_an_answer_that_no_other_request_follows_leaves_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    last = []
+    write_last = packet_fast_path.PacketChannel.write_last
+
+    def noted(self: packet_fast_path.PacketChannel, pieces: list[bytes]) -> None:
+        last.append(pieces)
+        write_last(self, pieces)
+
+    monkeypatch.setattr(packet_fast_path.PacketChannel, "write_last", noted)
+    async with listener_harness() as harness, session(harness) as running:
+        await running.put(b"/f", b"x")
+        last.clear()
+        await running.stat(b"/f")
+        assert len(last) == 1
+
+
 Change = Callable[[bytes], list[bytes]]
 
 

@@ -15,6 +15,7 @@ from s3sftp.errors import NotFound, StorageFailure
 from s3sftp.events.hub import Publisher
 from s3sftp.events.subscriber import Subscriber
 from s3sftp.telemetry import (
+    NO_SPAN,
     Costs,
     charging,
     current_owner,
@@ -59,6 +60,12 @@ def parent_of(each: ReadableSpan) -> int | None:
 
 def id_of(each: ReadableSpan) -> int:
     return each.get_span_context().span_id
+
+
+def test_below_what_began_while_tracing_was_off_no_span_is_made(tracer: Tracer) -> None:
+    with span("STAT", parent=NO_SPAN):
+        pass
+    assert tracer.made == 0
 
 
 def test_a_request_belongs_to_its_operation_or_else_to_its_transfer(tracer: Tracer) -> None:
