@@ -16,6 +16,8 @@ from s3sftp.fs.options import FileOptions
 from s3sftp.fs.write.upload_pipeline import WriteMode, WriterResources
 from s3sftp.fs.write.writer import Writer
 
+pytestmark = pytest.mark.slow
+
 ME = Session("alice")
 CHUNK = 64
 UPLOADS = 24

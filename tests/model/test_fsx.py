@@ -12,6 +12,8 @@ from tests.model.fsx import Exercise
 from tests.sftp.session_server import serving
 from tests.support.logs import Level
 
+pytestmark = pytest.mark.slow
+
 FILES = FileOptions(rewrite="spool", gaps="zero")
 
 
